@@ -1,0 +1,37 @@
+"""Whether a board can run what an artifact was made for; found out before anything of it is loaded."""
+
+from deltann_proto.v1 import agent_pb2 as pb
+
+
+def misfit(
+    needs: pb.Needs, machine: pb.Machine, runtime_version: str, memory_available_bytes: int | None
+) -> str | None:
+    """Return the first thing that the board lacks, one sentence; None when it fits as far as can be told.
+
+    Parameters
+    ----------
+    runtime_version
+        Of the runtime that would load the artifact; empty: not known.
+    memory_available_bytes
+        None: not known.
+    """
+    board = machine.board_model or machine.cpu_model or machine.architecture
+    if needs.architecture and needs.architecture != machine.architecture:
+        return f"the artifact is for {needs.architecture}, this board ({board}) is {machine.architecture}"
+    # An emulator shows the flags of the machine beneath: nothing can be said of its own.
+    if machine.cpu_flags and not machine.emulated:
+        lacking = sorted(set(needs.cpu_flags) - set(machine.cpu_flags))
+        if lacking:
+            return (
+                f"the artifact needs the CPU features {', '.join(lacking)}, which this board ({board}) "
+                "lacks; build it for this board's own kind"
+            )
+    if needs.runtime_version and runtime_version and needs.runtime_version != runtime_version:
+        return (
+            f"the artifact was compiled by version {needs.runtime_version} of its compiler, "
+            f"the runtime of this board has version {runtime_version}; bring both to one version"
+        )
+    if memory_available_bytes is not None and needs.memory_bytes > memory_available_bytes:
+        needed_mib, free_mib = needs.memory_bytes / 2**20, memory_available_bytes / 2**20
+        return f"the artifact needs {needed_mib:.0f} MiB of memory, {free_mib:.0f} MiB are free on this board"
+    return None

@@ -1,0 +1,178 @@
+"""The border between the agent and a worker: typed frames over the worker's stdin and stdout.
+
+A frame is two lengths (little-endian uint32: header, payload), a JSON header with the frame's name and
+fields, and a binary payload where the frame has one. JSON rather than pickle, because the worker runs
+code that was uploaded: what it says must not be able to run anything in the agent.
+"""
+
+import json
+import struct
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+PREFIX = struct.Struct("<II")
+MAX_HEADER_BYTES = 64 * 2**20
+MAX_PAYLOAD_BYTES = 256 * 2**20
+
+
+class FrameError(ValueError):
+    """Bytes that are not a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """First frame to a worker: the runtime it is for. Equal ones make a worker fit for another trial.
+
+    Attributes
+    ----------
+    binding
+        `none` or `cores`.
+    library
+        Path of libtvm_runtime.so; empty for other runtimes.
+    """
+
+    runtime: str
+    threads: int
+    binding: str
+    library: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The runtime is loaded; `threads_source` says in words how its threads were set."""
+
+    threads_source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One trial.
+
+    Attributes
+    ----------
+    artifact, inputs
+        Paths of the model and of `count` uint8 tensors of the input's shape, one after the other.
+    payload
+        Lookup table, float32 little-endian (channels, 256), for the axis `channel_axis` of the input;
+        empty: the bytes are the input.
+    """
+
+    artifact: str
+    inputs: str
+    count: int
+    input_name: str
+    input_shape: tuple[int, ...]
+    input_dtype: str
+    output_name: str
+    output_shape: tuple[int, ...]
+    output_dtype: str
+    channel_axis: int
+    warmup_runs: int
+    rounds: int
+    kernels: bool
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Loaded and warmed up; measuring begins."""
+
+    load_ns: int
+    first_run_ns: int
+    warmup_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive runs of one round; `payload` holds the outputs in round 0.
+
+    Attributes
+    ----------
+    start_ns, latency_ns
+        One value a run: since measuring began, and the executor's run alone.
+    changed
+        Later rounds: input indices whose output is not the bytes of round 0.
+    """
+
+    round: int
+    first_index: int
+    start_ns: tuple[int, ...]
+    latency_ns: tuple[int, ...]
+    changed: tuple[int, ...]
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KernelTimes:
+    """The kernels of one run, in order: three columns of one length."""
+
+    names: tuple[str, ...]
+    durations_ns: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The trial is complete; wall time of all rounds, and of it inside the executor."""
+
+    measuring_ns: int
+    running_ns: int
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The trial or the set-up ended; `cause` is a name of the wire's `Failed.Cause`."""
+
+    cause: str
+    message: str
+
+
+Frame: TypeAlias = Setup | Ready | Order | Started | Batch | KernelTimes | Finished | Failed
+_BY_NAME: dict[str, type[Frame]] = {
+    kind.__name__: kind for kind in (Setup, Ready, Order, Started, Batch, KernelTimes, Finished, Failed)
+}
+
+
+def encode(frame: Frame) -> bytes:
+    """Return the bytes of a frame."""
+    values = {field.name: getattr(frame, field.name) for field in fields(frame)}
+    payload: bytes = values.pop("payload", b"")
+    header = json.dumps([type(frame).__name__, values]).encode()
+    return b"".join((PREFIX.pack(len(header), len(payload)), header, payload))
+
+
+def lengths(prefix: bytes) -> tuple[int, int]:
+    """Return the lengths of header and payload.
+
+    Raises
+    ------
+    FrameError
+        If no frame is that long.
+    """
+    header_bytes, payload_bytes = PREFIX.unpack(prefix)
+    if header_bytes > MAX_HEADER_BYTES or payload_bytes > MAX_PAYLOAD_BYTES:
+        raise FrameError(f"a frame of {header_bytes} + {payload_bytes} bytes is too long")
+    return header_bytes, payload_bytes
+
+
+def decode(header: bytes, payload: bytes) -> Frame:
+    """Return the frame of a header and its payload.
+
+    Raises
+    ------
+    FrameError
+        If they are not a frame.
+    """
+    try:
+        name, values = json.loads(header)
+        kind = _BY_NAME[name]
+        if any(field.name == "payload" for field in fields(kind)):
+            values["payload"] = payload
+        return kind(**{key: _tuples(value) for key, value in values.items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FrameError(f"not a frame: {header[:80]!r}") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

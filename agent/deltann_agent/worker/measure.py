@@ -1,0 +1,135 @@
+"""The measuring loop: one model over one input set, only the executor's run inside the clock."""
+
+import gc
+from array import array
+from collections.abc import Callable
+from time import perf_counter_ns
+
+from deltann_agent import memory
+from deltann_agent.frames import Batch, Finished, Frame, Order, Started
+from deltann_agent.worker.executor import Executor, Runtime, TrialError, in_words
+from deltann_agent.worker.inputs import InputSet
+
+BATCH_BYTES = 2**20
+BATCH_NS = 200_000_000
+
+Emit = Callable[[Frame], None]
+
+
+def run_trial(order: Order, runtime: Runtime, emit: Emit) -> None:
+    """Load, check, warm up and measure; everything goes out through `emit`, last a Finished.
+
+    Raises
+    ------
+    TrialError
+        If the artifact cannot be loaded, or takes another input or gives another output than ordered.
+    """
+    memory.forget_peak()
+    with InputSet(order) as inputs:
+        begun = perf_counter_ns()
+        executor = runtime.load(order)
+        load_ns = perf_counter_ns() - begun
+        memory.give_back()
+        executor.set_input(inputs.buffer)
+        inputs.fill(0)
+        first_run_ns = _run(executor)
+        _check_output(order, executor)
+        warmup_ns = sum(_run(executor) for _ in range(order.warmup_runs))
+        emit(Started(load_ns, first_run_ns, warmup_ns))
+        gc.collect()
+        gc.disable()
+        try:
+            measuring_ns, running_ns = _measure(order, executor, inputs, emit)
+        finally:
+            gc.enable()
+        kernels = executor.kernels() if order.kernels else None
+        if kernels is not None:
+            emit(kernels)
+    emit(Finished(measuring_ns, running_ns, memory.peak_bytes()))
+
+
+class _Runs:
+    """Runs that are not sent yet."""
+
+    def __init__(self, emit: Emit, origin_ns: int) -> None:
+        self._emit = emit
+        self._origin_ns = origin_ns
+        self._sent_ns = origin_ns
+        self._first_index = 0
+        self._starts: list[int] = []
+        self._latencies: list[int] = []
+        self._changed: list[int] = []
+        self._outputs: list[bytes] = []
+        self._output_bytes = 0
+        self.running_ns = 0
+
+    def add(self, start_ns: int, end_ns: int) -> None:
+        self._starts.append(start_ns - self._origin_ns)
+        self._latencies.append(end_ns - start_ns)
+        self.running_ns += end_ns - start_ns
+
+    def add_output(self, output: bytes) -> None:
+        self._outputs.append(output)
+        self._output_bytes += len(output)
+
+    def add_changed(self, index: int) -> None:
+        self._changed.append(index)
+
+    def due(self, now_ns: int, next_bytes: int) -> bool:
+        return now_ns - self._sent_ns >= BATCH_NS or self._output_bytes + next_bytes > BATCH_BYTES
+
+    def send(self, round_: int, next_index: int) -> None:
+        if self._starts:
+            starts, latencies, changed = tuple(self._starts), tuple(self._latencies), tuple(self._changed)
+            self._emit(Batch(round_, self._first_index, starts, latencies, changed, b"".join(self._outputs)))
+        for column in (self._starts, self._latencies, self._changed, self._outputs):
+            column.clear()
+        self._output_bytes = 0
+        self._first_index = next_index
+        self._sent_ns = perf_counter_ns()
+
+
+def _measure(order: Order, executor: Executor, inputs: InputSet, emit: Emit) -> tuple[int, int]:
+    digests = array("q", bytes(8 * order.count))
+    output_bytes = executor.get_output().nbytes
+    run, fill = executor.run, inputs.fill
+    origin_ns = perf_counter_ns()
+    runs = _Runs(emit, origin_ns)
+    for round_ in range(order.rounds):
+        for index in range(order.count):
+            fill(index)
+            start_ns = perf_counter_ns()
+            run()
+            end_ns = perf_counter_ns()
+            output = executor.get_output().tobytes()
+            if len(output) != output_bytes:
+                raise TrialError(
+                    "BAD_OUTPUT", f"input {index} gives {len(output)} bytes, the first one {output_bytes}"
+                )
+            runs.add(start_ns, end_ns)
+            digest = hash(
+                output
+            )  # SipHash, 8 bytes, within this process only: fast and enough to see a change
+            if round_ == 0:
+                digests[index] = digest
+                runs.add_output(output)
+            elif digests[index] != digest:
+                runs.add_changed(index)
+            if runs.due(end_ns, output_bytes if round_ == 0 else 0):
+                runs.send(round_, index + 1)
+        runs.send(round_, 0)
+    return perf_counter_ns() - origin_ns, runs.running_ns
+
+
+def _run(executor: Executor) -> int:
+    begun = perf_counter_ns()
+    executor.run()
+    return perf_counter_ns() - begun
+
+
+def _check_output(order: Order, executor: Executor) -> None:
+    output = executor.get_output()
+    if (output.shape, output.dtype.name) != (order.output_shape, order.output_dtype):
+        given = in_words(output.shape, output.dtype.name)
+        wanted = in_words(order.output_shape, order.output_dtype)
+        raise TrialError("BAD_OUTPUT", f"the model gives {given}, the trial expects {wanted}")

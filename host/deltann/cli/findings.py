@@ -1,0 +1,18 @@
+"""The findings of a run on the terminal: verdict, trials, pairs, what to know."""
+
+from rich.console import Console
+from rich.text import Text
+
+from deltann.core.comparison import Comparison
+from deltann.core.run_data import RunData
+
+
+def print_comparison(console: Console, data: RunData, comparison: Comparison, limit: int) -> None:
+    """Print what was found, at most `limit` pairs and findings of it."""
+    from deltann.report.terminal import findings_list, pairs_table, trials_table
+    from deltann.report.verdict import verdict
+
+    console.print(trials_table(comparison))
+    console.print(pairs_table(comparison, limit))
+    console.print(findings_list(comparison, limit))
+    console.print(Text(verdict(data, comparison), style="bold"))

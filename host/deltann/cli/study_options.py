@@ -1,0 +1,143 @@
+"""The words of `run` and `plan` that say what is to be studied: a study file, or a model and options."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deltann.run.fleet import Lab
+from deltann.study.study import Study, load_study, study_from_options
+
+STUDY_SUFFIXES = {".yaml", ".yml"}
+_PANEL = "Without a study file"
+
+Subject = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="STUDY.yaml | MODEL",
+        help="A study file; or a model: a zoo name (efficientnet_lite0) or an ONNX file.",
+        show_default=False,
+    ),
+]
+Images = Annotated[
+    str | None,
+    typer.Option(
+        "--images",
+        help="Folder of images, or a packaged set (foolbox).",
+        rich_help_panel=_PANEL,
+    ),
+]
+Levels = Annotated[
+    str | None,
+    typer.Option("--levels", help="Optimization levels, e.g. O0,O3.", rich_help_panel=_PANEL),
+]
+Runtimes = Annotated[
+    str | None,
+    typer.Option("--runtimes", help="Runtimes: tvm,onnxruntime.", rich_help_panel=_PANEL),
+]
+Importers = Annotated[
+    str | None,
+    typer.Option("--importers", help="Importers: torch,onnx.", rich_help_panel=_PANEL),
+]
+Threads = Annotated[
+    str | None,
+    typer.Option("--threads", help="Numbers of threads, e.g. 1,2.", rich_help_panel=_PANEL),
+]
+Boards = Annotated[
+    str | None,
+    typer.Option(
+        "--boards",
+        help="Boards or groups of the inventory, and local, e.g. local,rpi.",
+        rich_help_panel=_PANEL,
+    ),
+]
+InventoryFile = Annotated[
+    Path | None,
+    typer.Option("--inventory", help="Ansible's inventory, for boards other than local.", show_default=False),
+]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        help="Preprocessing of an ONNX file, by name (torchvision, tf, ...).",
+        rich_help_panel=_PANEL,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, help="At most so many images.", rich_help_panel=_PANEL),
+]
+Rounds = Annotated[
+    int | None,
+    typer.Option("--rounds", min=1, help="How often each image is run.", rich_help_panel=_PANEL),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyWords:
+    """What the command line says of a study; None where it says nothing."""
+
+    subject: str | None
+    images: str | None
+    levels: str | None
+    runtimes: str | None
+    importers: str | None
+    threads: str | None
+    boards: str | None
+    recipe: str | None
+    limit: int | None
+    rounds: int | None
+
+    def given(self) -> list[str]:
+        """Return what was said, by the words of the command line."""
+        values = asdict(self)
+        subject = values.pop("subject")
+        return [
+            *([subject] if subject else []),
+            *(f"--{name}" for name, value in values.items() if value is not None),
+        ]
+
+    def read(self, lab: Lab) -> Study:
+        """Return the study that the words ask for, with boards of that lab.
+
+        Raises
+        ------
+        typer.BadParameter
+            If the words contradict each other.
+        StudyError
+            If the study file, or an option, asks for something that cannot be.
+        """
+        if self.subject is None:
+            raise typer.BadParameter("name a study file, or a model with --images")
+        if Path(self.subject).suffix in STUDY_SUFFIXES:
+            _, *options = self.given()
+            if options:
+                raise typer.BadParameter(f"a study file says it all: leave out {', '.join(options)}")
+            return load_study(Path(self.subject), lab.known_boards)
+        if self.images is None:
+            raise typer.BadParameter(f"--images is needed with the model {self.subject}")
+        return study_from_options(
+            self.subject,
+            self.images,
+            levels=_words(self.levels),
+            runtimes=_words(self.runtimes),
+            importers=_words(self.importers),
+            threads=_numbers(self.threads),
+            boards=_words(self.boards),
+            recipe=self.recipe,
+            limit=self.limit,
+            rounds=self.rounds,
+            known_boards=lab.known_boards,
+        )
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()] if text else []
+
+
+def _numbers(text: str | None) -> list[int]:
+    try:
+        return [int(word) for word in _words(text)]
+    except ValueError:
+        raise typer.BadParameter(f"--threads takes whole numbers with commas between, not {text!r}") from None

@@ -1,0 +1,130 @@
+"""The comparison of a whole run: each trial in numbers, each pair, and what follows in words."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltann.compare.answers import Answers, answers_of
+from deltann.compare.findings import find
+from deltann.compare.labels import UNLABELLED, beyond_classes, compare_labels, right_answers, true_classes
+from deltann.compare.tensors import compare_tensors
+from deltann.compare.times import compare_times, timing_of
+from deltann.core.comparison import (
+    Comparison,
+    LabelComparison,
+    Pair,
+    TensorComparison,
+    Thresholds,
+    TrialSummary,
+)
+from deltann.core.factors import Runtime
+from deltann.core.inputs import Sample
+from deltann.core.pairs import find_pairs
+from deltann.core.run_data import RunData, TrialResult
+
+_NO_VALUE = "none"
+
+
+def compare_run(data: RunData, thresholds: Thresholds, *, seed: int = 0) -> Comparison:
+    """Return everything that a run shows.
+
+    Each pair has the reference first: ONNX Runtime before another runtime, the lower optimization level
+    before the higher, otherwise the trial that the plan has first.
+
+    Parameters
+    ----------
+    data
+        The run, finished or not.
+    thresholds
+        What counts as a difference.
+    seed
+        Of the bootstrap: the same seed gives the same intervals.
+    """
+    answers = [
+        None if trial.measurement is None else answers_of(trial.measurement.outputs, data.labels.offset)
+        for trial in data.trials
+    ]
+    truths = [_truth_for(found, data) for found in answers]
+    summaries = tuple(map(_summarize, data.trials, answers, truths))
+    found_pairs = find_pairs([trial.factors for trial in data.trials])
+    oriented = [(*_reference_first(data.trials, i, j, factor), factor) for i, j, factor in found_pairs]
+    timings = [
+        None if trial.measurement is None or trial.emulated else timing_of(trial.measurement)
+        for trial in data.trials
+    ]
+    times = compare_times(timings, [(a, b) for a, b, _ in oriented], thresholds, seed)
+    pairs = []
+    for (a, b, factor), time in zip(oriented, times, strict=True):
+        labels, tensors = _compare_outputs(answers[a], answers[b], data.samples, truths[a], thresholds)
+        pairs.append(
+            Pair(
+                factor=factor,
+                a=data.trials[a].trial_id,
+                b=data.trials[b].trial_id,
+                a_value=data.trials[a].factors[factor] or _NO_VALUE,
+                b_value=data.trials[b].factors[factor] or _NO_VALUE,
+                labels=labels,
+                tensors=tensors,
+                time=time,
+            )
+        )
+    return Comparison(summaries, tuple(pairs), find(data, answers, summaries, pairs), thresholds, seed)
+
+
+def _truth_for(answers: Answers | None, data: RunData) -> NDArray[np.int64]:
+    # Labels of another label space than the model's say nothing about its answers.
+    truth = true_classes(data.samples)
+    if answers is not None and beyond_classes(data.samples, answers.width - data.labels.offset):
+        return np.full_like(truth, UNLABELLED)
+    return truth
+
+
+def _reference_first(trials: Sequence[TrialResult], i: int, j: int, factor: str) -> tuple[int, int]:
+    def rank(index: int) -> tuple[bool, str, int]:
+        value = trials[index].factors[factor] or ""
+        strange = factor == "runtime" and value != Runtime.ONNXRUNTIME
+        return strange, value if factor == "level" else "", index
+
+    first, second = sorted((i, j), key=rank)
+    return first, second
+
+
+def _compare_outputs(
+    a: Answers | None,
+    b: Answers | None,
+    samples: Sequence[Sample],
+    truth: NDArray[np.int64],
+    thresholds: Thresholds,
+) -> tuple[LabelComparison | None, TensorComparison | None]:
+    if a is None or b is None or a.outputs.shape != b.outputs.shape:
+        return None, None
+    return compare_labels(a, b, samples, truth, thresholds.near_tie_factor), compare_tensors(a, b)
+
+
+def _summarize(trial: TrialResult, answers: Answers | None, truth: NDArray[np.int64]) -> TrialSummary:
+    latencies = None if trial.measurement is None else trial.measurement.latency_ns
+    p5, median, p95 = (
+        (None, None, None)
+        if latencies is None or not len(latencies)
+        else (float(value) for value in np.percentile(latencies, [5, 50, 95]))
+    )
+    labelled = truth != UNLABELLED if answers is not None else np.zeros(0, np.bool_)
+    scored = answers if labelled.any() else None
+    return TrialSummary(
+        trial_id=trial.trial_id,
+        label=trial.label,
+        factors=trial.factors,
+        board=trial.board,
+        runtime=trial.runtime,
+        status=trial.status.value,
+        cause=None if trial.cause is None else trial.cause.value,
+        message=trial.message,
+        n=0 if answers is None else len(answers.outputs),
+        median_latency_ns=median,
+        p5_latency_ns=p5,
+        p95_latency_ns=p95,
+        accuracy_top1=None if scored is None else float(right_answers(scored, truth)[labelled].mean()),
+        accuracy_top5=None if scored is None else float(right_answers(scored, truth, 5)[labelled].mean()),
+        labelled=int(labelled.sum()),
+    )

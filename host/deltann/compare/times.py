@@ -1,0 +1,168 @@
+"""How long two trials take: the ratio of medians, its interval, a rank test, corrected for many pairs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltann.compare.blocks import row_blocks
+from deltann.core.comparison import Thresholds, TimeComparison
+from deltann.core.record import Measurement
+
+RESAMPLES = 2000
+MIN_PAIRED_INPUTS = 6
+MIN_RUNS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The latencies of one trial, by input.
+
+    Attributes
+    ----------
+    inputs
+        Index of each input that was measured, ascending: int32, (inputs,).
+    runs
+        float64, (inputs, rounds), nanoseconds. Where the inputs were not measured equally often: one column
+        of all runs, and `inputs` is empty.
+    """
+
+    inputs: NDArray[np.int32]
+    runs: NDArray[np.float64]
+
+
+def timing_of(measurement: Measurement) -> Timing:
+    """Return the latencies of a trial, by input."""
+    order = np.lexsort((measurement.round_index, measurement.sample_index))
+    # A clock too coarse for the model reads 0, and there is no ratio to 0.
+    latencies = np.maximum(measurement.latency_ns[order], 1).astype(np.float64)
+    inputs, counts = np.unique(measurement.sample_index[order], return_counts=True)
+    if len(inputs) and (counts == counts[0]).all():
+        return Timing(inputs, latencies.reshape(len(inputs), -1))
+    return Timing(inputs[:0], latencies[:, None])
+
+
+def compare_times(
+    timings: Sequence[Timing | None],
+    pairs: Sequence[tuple[int, int]],
+    thresholds: Thresholds,
+    seed: int,
+) -> list[TimeComparison | None]:
+    """Return the comparison of each pair; None where a side has no timing or both have a single run.
+
+    Parameters
+    ----------
+    timings
+        Of each trial; None where nothing was measured, or where times are no evidence.
+    pairs
+        Indices of a and b.
+    seed
+        Of the bootstrap: the same seed gives the same intervals.
+
+    Notes
+    -----
+    Where both trials measured the same six inputs or more (fewer can never reach significance), the unit
+    is the input: the interval is the percentile bootstrap of the ratio of medians that draws inputs, the
+    same ones for both sides, with all their rounds; the test is Wilcoxon's signed-rank test on the medians
+    of each input, the effect the matched rank-biserial correlation (W+ - W-) / (W+ + W-).
+    Else the unit is the run: both sides are drawn on their own, the test is that of Mann and Whitney, the
+    effect 2 U / (n m) - 1. P-values are corrected for all pairs after Holm.
+
+    The runs of one trial follow each other, so a drift of the machine between two trials is part of their
+    ratio, and neighbouring runs are not quite independent; that is why a difference also has to reach
+    `min_effect`.
+    """
+    bootstrap = _Bootstrap(timings, seed)
+    found = [_compare(timings[a], timings[b], bootstrap, a, b) for a, b in pairs]
+    corrected = iter(holm(np.array([time.p_value for time in found if time is not None])))
+    return [None if time is None else _judge(time, float(next(corrected)), thresholds) for time in found]
+
+
+def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return p-values corrected for their number after Holm (1979), aligned with the given ones.
+
+    Notes
+    -----
+    The k-th smallest of m (k from 0) is multiplied by m - k; none may be smaller than one before it, nor
+    over 1.
+    """
+    order = np.argsort(p_values, kind="stable")
+    scaled = p_values[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty_like(p_values)
+    corrected[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return corrected
+
+
+class _Bootstrap:
+    """Medians of resampled trials, each worked out once: all trials of as many inputs draw the same ones."""
+
+    def __init__(self, timings: Sequence[Timing | None], seed: int) -> None:
+        self._timings = timings
+        self._seed = seed
+        self._medians: dict[int, NDArray[np.float64]] = {}
+
+    def paired(self, index: int) -> NDArray[np.float64]:
+        timing = self._timings[index]
+        if index not in self._medians and timing is not None:
+            self._medians[index] = _resampled_medians(timing.runs, np.random.default_rng(self._seed))
+        return self._medians[index]
+
+    def unpaired(self, timing: Timing, side: int) -> NDArray[np.float64]:
+        return _resampled_medians(timing.runs.reshape(-1, 1), np.random.default_rng([self._seed, side]))
+
+
+def _resampled_medians(runs: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+    units = len(runs)
+    medians = np.empty(RESAMPLES)
+    for block in row_blocks(RESAMPLES, units):  # no part of `runs`' width: the draws depend on `units` alone
+        drawn = random.integers(units, size=(block.stop - block.start, units))
+        medians[block] = np.median(runs[drawn].reshape(len(drawn), -1), axis=1)
+    return medians
+
+
+def _compare(
+    a: Timing | None, b: Timing | None, bootstrap: _Bootstrap, i: int, j: int
+) -> TimeComparison | None:
+    if a is None or b is None or min(a.runs.size, b.runs.size) < MIN_RUNS:
+        return None
+    if len(a.inputs) >= MIN_PAIRED_INPUTS and np.array_equal(a.inputs, b.inputs):
+        ratios = bootstrap.paired(j) / bootstrap.paired(i)
+        p_value, effect = _signed_rank(np.median(b.runs, axis=1) - np.median(a.runs, axis=1))
+    else:
+        ratios = bootstrap.unpaired(b, 1) / bootstrap.unpaired(a, 0)
+        p_value, effect = _rank_sum(a.runs.ravel(), b.runs.ravel())
+    low, high = np.percentile(ratios, [2.5, 97.5])
+    ratio = float(np.median(b.runs) / np.median(a.runs))
+    return TimeComparison(ratio, (float(low), float(high)), p_value, p_value, effect, differs=False)
+
+
+def _judge(time: TimeComparison, p_corrected: float, thresholds: Thresholds) -> TimeComparison:
+    low, high = time.ci95
+    differs = (
+        p_corrected < thresholds.significance
+        and abs(time.ratio - 1) >= thresholds.min_effect
+        and not low <= 1 <= high
+    )
+    return replace(time, p_corrected=p_corrected, differs=differs)
+
+
+def _signed_rank(differences: NDArray[np.float64]) -> tuple[float, float]:
+    from scipy.stats import rankdata, wilcoxon
+
+    moved = differences[differences != 0]
+    if not len(moved):
+        return 1.0, 0.0
+    ranks: Any = rankdata(np.abs(moved))
+    effect = float((np.sign(moved) * ranks).sum() / ranks.sum())
+    return float(wilcoxon(moved).pvalue), effect
+
+
+def _rank_sum(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
+    from scipy.stats import mannwhitneyu
+
+    if np.ptp(np.concatenate([a, b])) == 0:
+        return 1.0, 0.0
+    test = mannwhitneyu(b, a, alternative="two-sided")
+    return float(test.pvalue), float(2 * test.statistic / (len(a) * len(b)) - 1)

@@ -1,0 +1,183 @@
+"""Builds: from a model and a list of passes to a library for one CPU, in a child process, kept by key."""
+
+import contextlib
+import shutil
+import tempfile
+import threading
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from deltann.child import ChildOutcome, run_child
+from deltann.compile.store import find_artifact, keep_artifact, past_builds_s
+from deltann.core.artifact import Artifact, BuildFailure, CpuTarget, TensorSpec
+from deltann.core.errors import ResultsError
+from deltann.core.factors import Importer, Runtime
+from deltann.core.hashing import digest_file, digest_record
+from deltann.core.variant import TvmOptions
+
+__all__ = ["BuildRequest", "build", "build_key", "find_artifact", "past_builds_s"]
+
+_TASK = "deltann.compile.task"
+_TOOLS = ("apache-tvm", "apache-tvm-ffi", "numpy", "ziglang")
+_IMPORTER_TOOLS = {
+    Importer.TORCH: ("torch", "efficientnet-lite-pytorch"),
+    Importer.ONNX: ("onnx",),
+}
+# A build is one thread of LLVM; what else could start threads would only take them from other builds.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1", "TVM_BIND_THREADS": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """Everything that a build needs to know.
+
+    Attributes
+    ----------
+    model
+        The zoo entry for the importer `torch`, the path of the ONNX file for `onnx`.
+    model_digest
+        sha256 of the weights, or of the ONNX file.
+    options
+        For LLVM's knobs; the level and its edits are resolved already.
+    passes
+        The compiler passes in the order they run, from `core.passes.resolve_passes`.
+    input
+        The one input, its shape fixed; its name must be the ONNX file's.
+    output
+        For its name; shape and dtype are what the compiled model gives.
+    """
+
+    importer: Importer
+    model: str
+    model_digest: str
+    options: TvmOptions
+    passes: tuple[str, ...]
+    cpu: CpuTarget
+    input: TensorSpec
+    output: TensorSpec
+
+
+def build_key(request: BuildRequest) -> str:
+    """Return the name of an artifact: a hash of everything that its bytes depend on, our own code included.
+
+    Names of tensors do not count, nor where the model's file lies. Imports no framework.
+    """
+    options = request.options
+    return digest_record(
+        {
+            "importer": request.importer.value,
+            "model": request.model_digest,
+            "zoo": request.model if request.importer is Importer.TORCH else None,
+            "shape": request.input.shape,
+            "dtype": request.input.dtype,
+            "passes": request.passes,
+            "cpu": str(request.cpu),
+            "llvm_opt": options.llvm_opt,
+            "fast_math": options.fast_math,
+            "tools": tool_versions(request.importer),
+            "code": _code_digest(),
+        }
+    )
+
+
+def build(
+    request: BuildRequest,
+    *,
+    folder: Path,
+    deadline_s: float,
+    memory_limit_bytes: int = 0,
+    cancelled: threading.Event | None = None,
+) -> Artifact | BuildFailure:
+    """Return the artifact of a request, from the cache or built by a child process.
+
+    Failures are not kept: the next run tries again.
+
+    Parameters
+    ----------
+    folder
+        The build cache, see `compile.store`; made when it is not there.
+    deadline_s, memory_limit_bytes, cancelled
+        Limits of the child process, as in `deltann.child.run_child`.
+
+    Returns
+    -------
+    Artifact | BuildFailure
+        A failure when the compiler crashed, hung, ran out of memory or refused the model.
+
+    Raises
+    ------
+    ResultsError
+        If `folder` cannot be written, e.g. because the disk is full.
+    """
+    key = build_key(request)
+    kept = find_artifact(folder, key)
+    if kept:
+        return kept
+    with _scratch(folder) as scratch:
+        library = scratch / "model.so"
+        outcome = run_child(
+            _TASK,
+            {**asdict(request), "library": str(library)},
+            deadline_s=deadline_s,
+            memory_limit_bytes=memory_limit_bytes,
+            environment=_ONE_THREAD,
+            cancelled=cancelled,
+        )
+        if outcome.cause is not None:
+            return BuildFailure(key, outcome.cause, outcome.message, outcome.log, outcome.wall_s)
+        artifact = _artifact(request, key, library, outcome)
+        return keep_artifact(artifact, folder, {"unscheduled": outcome.result["unscheduled"]})
+
+
+def tool_versions(importer: Importer) -> dict[str, str]:
+    """Return the versions of the installed tools that have a hand in a build."""
+    versions = {}
+    for name in (*_TOOLS, *_IMPORTER_TOOLS[importer]):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
+
+
+@cache
+def _code_digest() -> str:
+    """Return the hash of this room's code: an edited schedule must not find what the old one built."""
+    return digest_record({path.name: digest_file(path) for path in Path(__file__).parent.glob("*.py")})
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Any:
+    """Give a folder on the cache's own disk, so that its files can be moved there by renaming."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=folder, prefix="."))
+    except OSError as error:
+        raise ResultsError(
+            f"the build cache cannot be written: {error.strerror or error}",
+            where=str(folder),
+            hint="Name another folder in DELTANN_CACHE",
+        ) from error
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _artifact(request: BuildRequest, key: str, library: Path, outcome: ChildOutcome) -> Artifact:
+    made = outcome.result
+    return Artifact(
+        build_key=key,
+        runtime=Runtime.TVM,
+        path=library,
+        digest=digest_file(library),
+        size_bytes=library.stat().st_size,
+        input=request.input,
+        output=TensorSpec(request.output.name, tuple(made["output_shape"]), made["output_dtype"]),
+        target=request.cpu,
+        cpu_features=tuple(made["cpu_features"]),
+        passes=tuple(made["passes"]),
+        tool_versions=tool_versions(request.importer),
+        build_s=outcome.wall_s,
+    )

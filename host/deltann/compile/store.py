@@ -1,0 +1,101 @@
+"""The build cache: a folder with a library and its manifest for each build key."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from deltann.core.artifact import Artifact, CpuTarget, TensorSpec
+from deltann.core.errors import ResultsError
+from deltann.core.factors import Runtime
+from deltann.core.hashing import digest_file
+
+
+def library_path(folder: Path, key: str) -> Path:
+    """Return where the cache keeps the library of a build."""
+    return folder / f"{key}.so"
+
+
+def find_artifact(folder: Path, key: str) -> Artifact | None:
+    """Return a kept artifact, None when there is none; damaged ones are taken for none."""
+    artifact = _read_manifest(_manifest_path(folder, key))
+    try:
+        whole = artifact is not None and digest_file(artifact.path) == artifact.digest
+    except OSError:
+        return None
+    return artifact if whole else None
+
+
+def keep_artifact(artifact: Artifact, folder: Path, remarks: Mapping[str, Any]) -> Artifact:
+    """Move an artifact's library into the cache, then write its manifest, and return it from there.
+
+    Parameters
+    ----------
+    remarks
+        Further facts for the manifest, JSON-able, that nothing depends on.
+
+    Raises
+    ------
+    ResultsError
+        If the folder cannot be written, e.g. because the disk is full.
+    """
+    kept = replace(artifact, path=library_path(folder, artifact.build_key))
+    try:
+        artifact.path.replace(kept.path)
+        record = {**asdict(kept), "path": kept.path.name, **remarks}
+        write_whole(_manifest_path(folder, kept.build_key), json.dumps(record, indent=2))
+    except OSError as error:
+        raise ResultsError(
+            f"the build cache cannot be written: {error.strerror or error}",
+            where=str(folder),
+            hint="Free some space, or name another folder in DELTANN_CACHE",
+        ) from error
+    return kept
+
+
+def past_builds_s(folder: Path) -> dict[str, float]:
+    """Return the wall time of every build in the cache, seconds, by build key."""
+    artifacts = [_read_manifest(path) for path in folder.glob("*.json")]
+    return {artifact.build_key: artifact.build_s for artifact in artifacts if artifact is not None}
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _manifest_path(folder: Path, key: str) -> Path:
+    return folder / f"{key}.json"
+
+
+def _read_manifest(path: Path) -> Artifact | None:
+    try:
+        record = json.loads(path.read_text())
+        return Artifact(
+            build_key=record["build_key"],
+            runtime=Runtime(record["runtime"]),
+            path=path.parent / record["path"],
+            digest=record["digest"],
+            size_bytes=record["size_bytes"],
+            input=_spec(record["input"]),
+            output=_spec(record["output"]),
+            target=_cpu(record["target"]),
+            cpu_features=tuple(record["cpu_features"]),
+            passes=tuple(record["passes"]),
+            tool_versions=record["tool_versions"],
+            build_s=record["build_s"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # an older version's, or half of one: built again
+
+
+def _spec(record: Mapping[str, Any]) -> TensorSpec:
+    return TensorSpec(record["name"], tuple(record["shape"]), record["dtype"])
+
+
+def _cpu(record: Mapping[str, Any]) -> CpuTarget:
+    return CpuTarget(record["triple"], record["mcpu"], tuple(record["mattr"]))

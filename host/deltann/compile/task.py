@@ -1,0 +1,61 @@
+"""The child process of a build."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from deltann.child import serve
+from deltann.core.artifact import CpuTarget, TensorSpec
+from deltann.core.errors import MissingPackageError
+from deltann.core.factors import Importer
+
+
+def compile_model(request: dict[str, Any]) -> dict[str, Any]:
+    """Write the library of a request, and return what is known of it only now.
+
+    Parameters
+    ----------
+    request
+        `build.BuildRequest` as JSON, and `library`, the path to write.
+    """
+    importer = Importer(request["importer"])
+    if importer is not Importer.TORCH:
+        sys.modules["torch"] = None  # type: ignore[assignment]  # TVM would load it: seconds for nothing
+    from deltann.compile.link import link
+    from deltann.compile.pipeline import compile_module
+    from deltann.compile.target import needed_features, tvm_target
+
+    cpu = CpuTarget(request["cpu"]["triple"], request["cpu"]["mcpu"], tuple(request["cpu"]["mattr"]))
+    target = tvm_target(cpu, request["options"]["llvm_opt"], request["options"]["fast_math"])
+    module = _import_model(importer, request)
+    output = module["main"].ret_ty
+    compiled = compile_module(module, request["passes"], target)
+
+    def link_objects(library: str, objects: list[str], **_options: Any) -> None:
+        link(Path(library), [Path(path) for path in objects], cpu.triple)
+
+    compiled.executable.export_library(request["library"], fcompile=link_objects)
+    return {
+        "passes": compiled.passes,
+        "cpu_features": needed_features(target),
+        "output_shape": [int(size) for size in output.shape],
+        "output_dtype": str(output.dtype),
+        "unscheduled": compiled.unscheduled,
+    }
+
+
+def _import_model(importer: Importer, request: dict[str, Any]) -> Any:
+    from deltann.compile.importers import import_onnx, import_torch
+
+    given = request["input"]
+    model_input = TensorSpec(given["name"], tuple(given["shape"]), given["dtype"])
+    if importer is Importer.ONNX:
+        return import_onnx(Path(request["model"]), model_input)
+    try:
+        return import_torch(request["model"], model_input)
+    except MissingPackageError as error:
+        raise ModuleNotFoundError(str(error)) from error
+
+
+if __name__ == "__main__":
+    serve(compile_model)

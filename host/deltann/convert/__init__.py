@@ -1,0 +1,1 @@
+"""Converters between frameworks. Every hop runs in a child process."""

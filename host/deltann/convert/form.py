@@ -1,0 +1,185 @@
+"""A model as one simplified ONNX file of one input and one output, made in a child process and kept."""
+
+import contextlib
+import json
+import tempfile
+import threading
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from deltann.child import ChildOutcome, run_child
+from deltann.core.artifact import BuildFailure, TensorSpec
+from deltann.core.errors import ResultsError
+from deltann.core.hashing import digest_file, digest_record
+from deltann.core.model import ModelSource
+from deltann.zoo import ENTRIES
+
+CODE_VERSION = 1
+"""To be raised with every change of this module or of `task` that can change a byte."""
+
+_TASK = "deltann.convert.task"
+_TOOLS = ("onnx", "onnxsim", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxForm:
+    """A model as ONNX, of fixed shapes, with the record of how it came to be.
+
+    Attributes
+    ----------
+    tool_versions
+        Every package that had a hand in the bytes.
+    max_abs_vs_source
+        Largest difference to the outputs of the source in its own framework, over a few random images.
+    convert_s
+        Wall time of the conversion, seconds.
+    """
+
+    path: Path
+    digest: str
+    size_bytes: int
+    input: TensorSpec
+    output: TensorSpec
+    tool_versions: dict[str, str]
+    max_abs_vs_source: float
+    convert_s: float
+
+
+def onnx_form(
+    source: ModelSource,
+    folder: Path,
+    *,
+    deadline_s: float,
+    memory_limit_bytes: int = 0,
+    cancelled: threading.Event | None = None,
+) -> OnnxForm | BuildFailure:
+    """Return `source` as ONNX, from `folder` when it has been made there before with the same tools.
+
+    A torch model is exported by torch's tracing exporter at opset 17; an ONNX model keeps its opset.
+    Both are simplified by onnxsim and compared with the source on random images; the same source and
+    tools give the same bytes.
+
+    Parameters
+    ----------
+    deadline_s, memory_limit_bytes, cancelled
+        Limits of the child process, as in `deltann.child.run_child`.
+
+    Returns
+    -------
+    OnnxForm | BuildFailure
+        A failure is also what converts but gives other outputs than the source.
+
+    Raises
+    ------
+    ResultsError
+        If `folder` cannot be written, e.g. because the disk is full.
+    """
+    kept = find_form(source, folder)
+    if kept:
+        return kept
+    versions, key = _tool_versions(source), form_key(source)
+    absent = [name for name, version in versions.items() if version is None]
+    if absent:
+        extra = ENTRIES[source.zoo].extra if source.zoo and not set(absent) & set(_TOOLS) else "host"
+        message = f"{', '.join(absent)} is not installed. Run: pip install 'deltann[{extra}]'"
+        return BuildFailure(key, "missing", message, "", 0.0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
+            made = Path(scratch) / "model.onnx"
+            outcome = run_child(
+                _TASK,
+                _request(source, made),
+                deadline_s=deadline_s,
+                memory_limit_bytes=memory_limit_bytes,
+                cancelled=cancelled,
+            )
+            if outcome.cause is not None:
+                return BuildFailure(key, outcome.cause, outcome.message, outcome.log, outcome.wall_s)
+            return _keep(_form(made, outcome, versions), folder, key)
+    except OSError as error:
+        raise ResultsError(
+            f"the converted model cannot be written: {error.strerror or error}",
+            where=str(folder),
+            hint="Free some space, or name another folder in DELTANN_CACHE",
+        ) from error
+
+
+def find_form(source: ModelSource, folder: Path) -> OnnxForm | None:
+    """Return what an earlier conversion of `source` with the same tools left in `folder`, if anything."""
+    return _read_form(folder, form_key(source))
+
+
+def form_key(source: ModelSource) -> str:
+    """Return the name of a conversion: a hash of all that its bytes depend on."""
+    return digest_record({"source": source.identity(), "tools": _tool_versions(source), "code": CODE_VERSION})
+
+
+def _tool_versions(source: ModelSource) -> dict[str, str | None]:
+    packages = ENTRIES[source.zoo].packages if source.zoo else ()
+    return {name: _version(name) for name in (*_TOOLS, *packages)}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _request(source: ModelSource, made: Path) -> dict[str, Any]:
+    recipe = source.recipe
+    return {
+        "zoo": source.zoo,
+        "path": str(source.path),
+        "output": source.output,
+        "shape": recipe.shape,
+        "dtype": recipe.dtype,
+        "mean": recipe.mean,
+        "std": recipe.std,
+        "channel_axis": 1 if recipe.layout == "NCHW" else 3,
+        "made": str(made),
+    }
+
+
+def _form(made: Path, outcome: ChildOutcome, versions: dict[str, str | None]) -> OnnxForm:
+    return OnnxForm(
+        path=made,
+        digest=digest_file(made),
+        size_bytes=made.stat().st_size,
+        input=_spec(outcome.result["input"]),
+        output=_spec(outcome.result["output"]),
+        tool_versions={name: version for name, version in versions.items() if version is not None},
+        max_abs_vs_source=outcome.result["max_abs_vs_source"],
+        convert_s=outcome.wall_s,
+    )
+
+
+def _spec(values: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(values["name"], tuple(values["shape"]), values["dtype"])
+
+
+def _keep(form: OnnxForm, folder: Path, key: str) -> OnnxForm:
+    """Move the file and then its record to where `_read_form` looks for them."""
+    record = form.path.with_suffix(".json")
+    record.write_text(json.dumps({**asdict(form), "path": None}))
+    kept = replace(form, path=form.path.replace(_form_path(folder, key)))
+    record.replace(_form_path(folder, key).with_suffix(".json"))
+    return kept
+
+
+def _read_form(folder: Path, key: str) -> OnnxForm | None:
+    path = _form_path(folder, key)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        values = json.loads(path.with_suffix(".json").read_text())
+        specs = {name: _spec(values[name]) for name in ("input", "output")}
+        form = OnnxForm(**{**values, **specs, "path": path})
+        if digest_file(path) == form.digest:
+            return form
+    return None
+
+
+def _form_path(folder: Path, key: str) -> Path:
+    return folder / f"{key}.onnx"

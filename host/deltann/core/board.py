@@ -1,0 +1,85 @@
+"""Boards: a machine with an agent, as the inventory lists it and as a plan needs to know it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deltann.core.artifact import CpuTarget
+
+
+@dataclass(frozen=True, slots=True)
+class SshAccess:
+    """How people and playbooks reach a board; the host's own calls go over gRPC.
+
+    Attributes
+    ----------
+    user, key_file
+        None: as the ssh configuration says.
+    options
+        Further words for the ssh command.
+    """
+
+    host: str
+    port: int = 22
+    user: str | None = None
+    key_file: str | None = None
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One board as the inventory lists it.
+
+    Attributes
+    ----------
+    name
+        The name in the inventory, in studies and in the board's certificate.
+    address
+        Of its agent: `host:port`, or `unix:PATH` on this machine.
+    groups
+        Every group it is in, the nearest first.
+    kind
+        Its name in the table of known boards; None when it is none of them.
+    python
+        Version of the Python that runs its agent, e.g. `3.11`.
+    emulated
+        Whether the inventory says that it is emulated.
+    power_cycle
+        A command on this machine that takes its power away and gives it back; None when there is none.
+    """
+
+    name: str
+    address: str
+    groups: tuple[str, ...] = ()
+    kind: str | None = None
+    python: str = "3.11"
+    emulated: bool = False
+    ssh: SshAccess | None = None
+    power_cycle: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFacts:
+    """One board as its agent describes it.
+
+    Attributes
+    ----------
+    name
+        The name in the study; `local` is this machine.
+    cpu
+        What code for this board is generated for; None when the CPU could not be named.
+    cores
+        Cores that the agent may use, at least 1: the default number of threads.
+    runtimes
+        Every runtime the agent knows, with the reason why it cannot be used; None when it can.
+    emulated
+        Whether the machine is emulated, so that its times are no evidence.
+    facts
+        Name and value of everything else worth keeping about the machine.
+    """
+
+    name: str
+    cpu: CpuTarget | None
+    cores: int
+    runtimes: Mapping[str, str | None]
+    emulated: bool = False
+    facts: tuple[tuple[str, str], ...] = ()

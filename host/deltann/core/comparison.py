@@ -1,0 +1,231 @@
+"""What a comparison found: per trial, per pair of trials, and in words."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What counts as a difference.
+
+    Attributes
+    ----------
+    near_tie_factor
+        A flip is a near-tie when the reference's margin (top-1 minus top-2) is at most this many times
+        the rounding noise of its outputs, which follows from their dtype and scale; else it is confident.
+        2 is the least that noise needs: each of the two scores may move by it.
+    significance
+        Corrected p-value below which a difference of times is called one.
+    min_effect
+        Smallest relative change of the median latency that is called a difference, e.g. 0.02 for 2 %.
+    """
+
+    near_tie_factor: float = 2.0
+    significance: float = 0.05
+    min_effect: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSummary:
+    """One trial in numbers. Latencies in nanoseconds; None where nothing was measured.
+
+    Attributes
+    ----------
+    n
+        Inputs with a prediction.
+    accuracy_top1, accuracy_top5
+        Share of labelled inputs answered right, 0..1; None without labels.
+    """
+
+    trial_id: str
+    label: str
+    factors: dict[str, str | None]
+    board: str
+    runtime: str
+    status: str
+    cause: str | None
+    message: str
+    n: int
+    median_latency_ns: float | None
+    p5_latency_ns: float | None
+    p95_latency_ns: float | None
+    accuracy_top1: float | None
+    accuracy_top5: float | None
+    labelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """One input that two trials label differently. Margins are top-1 minus top-2 of each trial.
+
+    Attributes
+    ----------
+    a_class, b_class
+        Class numbers without background class.
+    a_margin, b_margin
+        In the units of the outputs.
+    max_abs
+        Largest difference of the two outputs on this input.
+    confident
+        Whether the margin is too large for rounding noise to explain the flip.
+    """
+
+    sample_index: int
+    sample_id: str
+    true_class: int | None
+    a_class: int
+    b_class: int
+    a_margin: float
+    b_margin: float
+    max_abs: float
+    confident: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabelComparison:
+    """Labels of two trials over `n` inputs: how many differ, and how the rankings agree.
+
+    Attributes
+    ----------
+    n
+        Inputs compared.
+    differing, confident
+        Inputs with another top-1 label, and those of them that are confident flips.
+    top5_overlap
+        Mean share of common classes in the two top-5 sets, 0..1.
+    rbo
+        Mean rank-biased overlap of the two rankings, 0..1.
+    kendall_tau
+        Mean Kendall tau over the union of the two top-5 sets, -1..1.
+    mcnemar_p
+        McNemar's exact test of right against wrong answers; None without labels.
+    """
+
+    n: int
+    differing: int
+    confident: int
+    flips: tuple[Flip, ...]
+    top5_overlap: float
+    rbo: float
+    kendall_tau: float
+    accuracy_a: float | None
+    accuracy_b: float | None
+    mcnemar_p: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorComparison:
+    """Outputs of two trials, over all inputs together. None: not a number on one side."""
+
+    identical_share: float
+    max_abs: float | None
+    mean_abs: float | None
+    max_rel: float | None
+    mean_rel: float | None
+    cosine: float | None
+    max_ulp: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeComparison:
+    """Latencies of two trials.
+
+    Attributes
+    ----------
+    ratio
+        Median latency of b over that of a: over 1, b is slower.
+    ci95
+        Bootstrap interval of the ratio.
+    p_value, p_corrected
+        Rank test on the paired latencies, and the same corrected for all pairs of the run.
+    effect
+        Rank-biserial correlation, -1..1: over 0, b tends to be slower.
+    differs
+        Whether this is called a difference under the thresholds.
+    """
+
+    ratio: float
+    ci95: tuple[float, float]
+    p_value: float
+    p_corrected: float
+    effect: float
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two trials that differ in exactly one factor.
+
+    Attributes
+    ----------
+    factor
+        The one that differs.
+    a, b
+        Trial ids; `a_value`, `b_value` are the factor's values there.
+    labels, tensors, time
+        None where the outputs cannot be compared (`findings` says why); time is None also where a
+        board is emulated.
+    """
+
+    factor: str
+    a: str
+    b: str
+    a_value: str
+    b_value: str
+    labels: LabelComparison | None
+    tensors: TensorComparison | None
+    time: TimeComparison | None
+
+
+class FindingKind(StrEnum):
+    """What a finding is about."""
+
+    LABELS = "labels"
+    TENSORS = "tensors"
+    TIME = "time"
+    FAILURE = "failure"
+    NOT_A_NUMBER = "not_a_number"
+    STUCK = "stuck"
+    SHAPE = "shape"
+    UNSTABLE = "unstable"
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know, in one sentence.
+
+    Attributes
+    ----------
+    trials
+        Ids of the trials it is about: one, the two of a pair, or all whose outputs the labels do not fit.
+    factor
+        The pair's factor; None where it is about no pair.
+    """
+
+    kind: FindingKind
+    severity: Severity
+    trials: tuple[str, ...]
+    factor: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All that was found in one run, and by which thresholds.
+
+    Findings are sorted, the worst first; `seed` is the bootstrap's.
+    """
+
+    trials: tuple[TrialSummary, ...]
+    pairs: tuple[Pair, ...]
+    findings: tuple[Finding, ...]
+    thresholds: Thresholds = Thresholds()
+    seed: int = 0

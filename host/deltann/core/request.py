@@ -1,0 +1,54 @@
+"""What a study asks for, checked for form but not looked up yet: models and data by name or path."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deltann.core.model import LabelSpace, Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A model by zoo name or by path.
+
+    Attributes
+    ----------
+    name_or_path
+        A zoo entry, or a path to a model file (relative ones already joined to the study's folder).
+    recipe
+        Must be given for a file; a zoo entry has its own, which this replaces.
+    labels
+        None: the zoo entry's own, or no offset and no names for a file.
+    input_shape
+        Fixes the dynamic dimensions of a file's input; None leaves them as they are.
+    output
+        Name of the output to compare; needed when a file has several.
+    where
+        Place of the request for error messages, `file:line` or the option's name.
+    """
+
+    name_or_path: str
+    recipe: Recipe | None = None
+    labels: LabelSpace | None = None
+    input_shape: tuple[int, ...] | None = None
+    output: str | None = None
+    where: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataRequest:
+    """Images by folder or by the name of a packaged set.
+
+    Attributes
+    ----------
+    images
+        A folder (flat, or one folder per class), or the name of a packaged set (`foolbox`).
+    labels
+        A CSV of file and class; None looks for `labels.csv` in the folder.
+    limit
+        At most this many images, in sorted order; None for all.
+    """
+
+    images: str
+    labels: Path | None = None
+    limit: int | None = None
+    where: str | None = None

@@ -1,0 +1,82 @@
+"""A finished (or half finished) run, as read back from its folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deltann.core.inputs import Sample, UnreadableImage
+from deltann.core.model import LabelSpace
+from deltann.core.record import KernelTime, Measurement, Reading
+from deltann.core.trial import Cause, Status
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """The last attempt at a trial.
+
+    Attributes
+    ----------
+    label
+        The variant's short name for people.
+    factors
+        Every factor's value as text, the board among them; None where the runtime does not have it.
+    attempts
+        How many attempts were made, this one included.
+    passes
+        The compiler passes that really ran, in order; empty where the runtime is not TVM.
+    """
+
+    trial_id: str
+    variant_id: str
+    label: str
+    factors: dict[str, str | None]
+    board: str
+    runtime: str
+    status: Status
+    cause: Cause | None
+    message: str
+    log: str
+    attempts: int
+    emulated: bool
+    target: str | None
+    artifact_size_bytes: int | None
+    passes: tuple[str, ...]
+    build_s: float | None
+    measurement: Measurement | None
+    readings: tuple[Reading, ...] = ()
+    kernels: tuple[KernelTime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFact:
+    """One line about the circumstances of a run: `section` is `host` or a board's name."""
+
+    section: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """Everything that a comparison or a report of one run needs.
+
+    Attributes
+    ----------
+    created
+        When the run began, ISO 8601 with offset.
+    planned_trials
+        How many trials the plan has; more than `trials` while a run is unfinished.
+    samples
+        Row-aligned with every measurement's outputs.
+    """
+
+    path: Path
+    name: str
+    created: str
+    model_name: str
+    model_digest: str
+    labels: LabelSpace
+    planned_trials: int
+    trials: tuple[TrialResult, ...]
+    samples: tuple[Sample, ...]
+    unreadable: tuple[UnreadableImage, ...]
+    environment: tuple[EnvironmentFact, ...]

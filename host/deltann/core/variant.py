@@ -1,0 +1,112 @@
+"""Variants: one value for every factor but the board."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deltann.core.factors import FACTOR_NAMES, Binding, Importer, Runtime
+from deltann.core.hashing import digest_record, short
+
+DETECTED_CPU = "detected"
+
+
+@dataclass(frozen=True, slots=True)
+class PassEdits:
+    """Passes taken out of a level and passes put in, by name."""
+
+    drop: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join([f"-{name}" for name in self.drop] + [f"+{name}" for name in self.add]) or "as is"
+
+
+@dataclass(frozen=True, slots=True)
+class TvmOptions:
+    """The factors that only TVM has."""
+
+    level: str
+    passes: PassEdits = PassEdits()
+    llvm_opt: int = 3
+    mcpu: str = DETECTED_CPU
+    mattr: tuple[str, ...] = ()
+    fast_math: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One value for every factor but the board.
+
+    Attributes
+    ----------
+    tvm
+        The compiler's factors; None exactly when the runtime is not TVM.
+    threads
+        Threads of the runtime, at least 1.
+    """
+
+    runtime: Runtime
+    importer: Importer
+    tvm: TvmOptions | None
+    threads: int
+    binding: Binding = Binding.NONE
+
+    def factors(self) -> dict[str, str | None]:
+        """Return the value of every factor as text, None where the runtime does not have it."""
+        tvm = self.tvm
+        values: dict[str, str | None] = {
+            "runtime": self.runtime.value,
+            "importer": self.importer.value,
+            "level": tvm.level if tvm else None,
+            "passes": str(tvm.passes) if tvm else None,
+            "llvm_opt": str(tvm.llvm_opt) if tvm else None,
+            "mcpu": tvm.mcpu if tvm else None,
+            "mattr": (",".join(tvm.mattr) or "as is") if tvm else None,
+            "fast_math": ("on" if tvm.fast_math else "off") if tvm else None,
+            "threads": str(self.threads),
+            "binding": self.binding.value,
+        }
+        return {name: values[name] for name in FACTOR_NAMES}
+
+    def build_factors(self) -> dict[str, Any]:
+        """Return the factors that can change the bytes of the artifact, JSON-able."""
+        return {
+            "runtime": self.runtime.value,
+            "importer": self.importer.value,
+            "tvm": asdict(self.tvm) if self.tvm else None,
+        }
+
+    @property
+    def label(self) -> str:
+        """A short name for people: what is not at its default."""
+        parts = [self.runtime.value, self.importer.value]
+        if self.tvm:
+            parts.append(self.tvm.level)
+            defaults = TvmOptions(self.tvm.level)
+            if self.tvm.passes != defaults.passes:
+                parts.append(str(self.tvm.passes))
+            if self.tvm.llvm_opt != defaults.llvm_opt:
+                parts.append(f"llvm-O{self.tvm.llvm_opt}")
+            if self.tvm.mcpu != defaults.mcpu:
+                parts.append(self.tvm.mcpu)
+            if self.tvm.mattr:
+                parts.append(",".join(self.tvm.mattr))
+            if self.tvm.fast_math:
+                parts.append("fast-math")
+        parts.append(f"{self.threads}t")
+        if self.binding is not Binding.NONE:
+            parts.append(f"bound-{self.binding.value}")
+        return "/".join(parts)
+
+
+def variant_id(variant: Variant, model_digest: str, tool_versions: dict[str, str]) -> str:
+    """Return the id of a variant of one model: a hash of all that can change its bytes or its run."""
+    return short(
+        digest_record(
+            {
+                "factors": variant.factors(),
+                "build": variant.build_factors(),
+                "model": model_digest,
+                "tools": tool_versions,
+            }
+        )
+    )

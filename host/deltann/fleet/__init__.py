@@ -1,0 +1,1 @@
+"""Boards: the client of an agent, leases, and the board that is this machine."""

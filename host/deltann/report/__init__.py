@@ -1,0 +1,1 @@
+"""Faces of the same findings: one HTML file, the terminal."""

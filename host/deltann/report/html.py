@@ -1,0 +1,109 @@
+"""The report as one HTML file that needs no network."""
+
+import contextlib
+import hashlib
+import os
+from base64 import b64encode
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deltann import __version__
+from deltann.core import format as formats
+from deltann.core.comparison import Comparison
+from deltann.core.errors import MissingPackageError, ResultsError
+from deltann.core.run_data import RunData
+from deltann.report.page import build_page, tail, thumbnail_uri
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_TEMPLATES = files("deltann.report") / "templates"
+
+
+def write_html(data: RunData, comparison: Comparison, path: Path) -> None:
+    """Write the report of one run, whole or not at all.
+
+    Raises
+    ------
+    MissingPackageError
+        If jinja2 is not installed.
+    ResultsError
+        If the file cannot be written.
+    """
+    page = render_html(data, comparison)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise ResultsError(
+            f"the report cannot be written: {error.strerror or error}",
+            where=str(path),
+            hint="Give a folder that you may write to, on a disk with free space",
+        ) from error
+
+
+def render_html(data: RunData, comparison: Comparison) -> str:
+    """Return the report of one run as one HTML document: styles, script and pictures are inside.
+
+    Raises
+    ------
+    MissingPackageError
+        If jinja2 is not installed.
+    """
+    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            page=build_page(data, comparison),
+            thresholds=comparison.thresholds,
+            version=__version__,
+            style=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),
+            script=script,
+            # The page may run this script and nothing else, and may fetch nothing at all.
+            script_digest=b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        )
+    )
+
+
+def _environment() -> "Environment":
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            "the HTML report needs jinja2", hint="Run: pip install 'deltann[host]'"
+        ) from error
+    environment = Environment(
+        loader=PackageLoader("deltann.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "duration": formats.format_duration,
+        "bytes": formats.format_bytes,
+        "share": formats.format_share,
+        "ratio": formats.format_ratio,
+        "interval": formats.format_interval,
+        "number": formats.format_number,
+        "cosine": formats.format_cosine,
+        "p_value": formats.format_p_value,
+        "tick": formats.format_tick,
+        "glue": formats.glue_units,
+        "moment": formats.format_moment,
+        "thumbnail": thumbnail_uri,
+        "tail": tail,
+        "cause": formats.cause_words,
+    }
+    environment.globals |= {
+        "plural": formats.plural,
+        "range_of": formats.format_range,
+        "dash": formats.MISSING,
+    }
+    return environment

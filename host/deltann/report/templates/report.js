@@ -1,0 +1,59 @@
+"use strict";
+// Conveniences only: the page says everything without this script.
+for (const table of document.querySelectorAll("table.sortable")) {
+  for (const head of table.querySelectorAll("th[data-sort]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => sort(table, head));
+  }
+}
+
+function sort(table, head) {
+  const column = [...head.parentNode.children].indexOf(head);
+  const down = head.getAttribute("aria-sort") === "ascending";
+  const numeric = head.dataset.sort === "number";
+  const key = (row) => {
+    const cell = row.children[column];
+    const text = cell.dataset.value ?? cell.textContent.trim();
+    return numeric ? (text === "" ? Infinity : Number(text)) : text;
+  };
+  const order = (a, b) => (numeric ? a - b : a.localeCompare(b, undefined, { numeric: true }));
+  const missing = (value) => value === Infinity;
+  const rows = [...table.tBodies[0].rows].sort((a, b) => {
+    const [x, y] = [key(a), key(b)];
+    if (missing(x) || missing(y)) return missing(x) - missing(y);
+    return down ? order(y, x) : order(x, y);
+  });
+  table.tBodies[0].append(...rows);
+  for (const other of table.querySelectorAll("th[aria-sort]")) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", down ? "descending" : "ascending");
+}
+
+// Paper cannot be clicked open.
+let closed = [];
+addEventListener("beforeprint", () => {
+  closed = [...document.querySelectorAll("details:not([open])")];
+  for (const details of closed) details.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const details of closed) details.open = false;
+});
+
+// The section in view is marked in the bar.
+if ("IntersectionObserver" in window) {
+  const links = new Map();
+  for (const link of document.querySelectorAll("nav a[href^='#']")) links.set(link.hash.slice(1), link);
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        for (const link of links.values()) link.removeAttribute("aria-current");
+        links.get(entry.target.id)?.setAttribute("aria-current", "true");
+      }
+    },
+    { rootMargin: "-20% 0px -70% 0px" },
+  );
+  for (const section of document.querySelectorAll("#verdict, main > section")) observer.observe(section);
+}

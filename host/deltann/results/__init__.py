@@ -1,0 +1,1 @@
+"""The run folder: Parquet tables with a versioned schema, and queries over them."""

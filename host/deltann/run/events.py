@@ -1,0 +1,102 @@
+"""What happens during a run, as events: the progress display and the log are listeners."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deltann.core.artifact import Artifact, BuildFailure
+from deltann.core.record import TrialRecord
+from deltann.core.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage begins; `text` says what it does."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a person should know, but that does not end the study."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FolderMade:
+    """The run folder is there; from now on nothing finished is lost."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class BuildsPlanned:
+    """So many artifacts are needed."""
+
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildEnded:
+    """One artifact is there, or could not be built."""
+
+    label: str
+    result: Artifact | BuildFailure
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrialsPlanned:
+    """So many trials are left to run, of so many timed runs each."""
+
+    total: int
+    runs_each: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """Files were sent to a board, or found there."""
+
+    board: str
+    sent_bytes: int
+    present_blobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStarted:
+    """A trial begins on its board."""
+
+    trial: Trial
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunsDone:
+    """So many timed runs of the trial are in."""
+
+    trial: Trial
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded:
+    """An attempt ended and is on disk."""
+
+    record: TrialRecord
+    settled: bool
+
+
+Event = (
+    Step
+    | Note
+    | FolderMade
+    | BuildsPlanned
+    | BuildEnded
+    | TrialsPlanned
+    | Shipped
+    | TrialStarted
+    | RunsDone
+    | TrialEnded
+)
+Listener = Callable[[Event], None]

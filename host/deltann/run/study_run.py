@@ -1,0 +1,255 @@
+"""One execution of a study, from the survey to the last trial; stopped anywhere, it can go on."""
+
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from deltann.core.artifact import Artifact, BuildFailure
+from deltann.core.board import BoardFacts
+from deltann.core.errors import ResultsError
+from deltann.core.record import TrialRecord
+from deltann.core.run_data import EnvironmentFact
+from deltann.core.trial import Cause, Status, Trial
+from deltann.fleet.local import LOCAL_BOARD
+from deltann.results.folder import RunFolder
+from deltann.run.analysis import read_study
+from deltann.run.build import build_all
+from deltann.run.checkup import host_facts
+from deltann.run.events import FolderMade, Listener, Step, TrialsPlanned
+from deltann.run.fleet import THE_USUAL_LAB, BoardAccess, Lab, open_boards
+from deltann.run.history import remember_latency
+from deltann.run.measure import (
+    NO_PAUSES,
+    PAUSES_S,
+    Attempts,
+    Sitting,
+    measure_all,
+    record_unmeasured,
+)
+from deltann.run.prepare import Prepared, prepare
+from deltann.run.signals import ended_in_order
+from deltann.run.survey import make_survey
+from deltann.run.workshop import Workshop
+from deltann.study.plan import Plan
+from deltann.study.study import Study
+from deltann.study.text import to_yaml
+
+
+async def plan_study(study: Study, listener: Listener, lab: Lab = THE_USUAL_LAB) -> Plan:
+    """Return what a run of the study would build and measure. Nothing is built, run or written.
+
+    Parameters
+    ----------
+    lab
+        Where the boards are that are not this machine.
+
+    Raises
+    ------
+    DeltannError
+        If something that the study names is missing or unfit.
+    """
+    async with open_boards(study.boards, lab, share=True) as boards:
+        survey = await make_survey(study, boards, listener)
+    return Workshop.before_conversion(survey).plan()
+
+
+async def run_study(study: Study, runs: Path, listener: Listener, lab: Lab = THE_USUAL_LAB) -> Path:
+    """Execute a study in a new folder under `runs`, and return that folder.
+
+    Raises
+    ------
+    DeltannError
+        If it cannot begin, every board is lost for good, or the disk is full; what was finished is kept.
+    """
+    created = datetime.now().astimezone()
+    async with _boards_for_a_run(study, lab) as boards:
+        prepared = await prepare(study, boards, listener)
+        folder = make_folder(study, prepared, runs, created)
+        await _execute(prepared, folder, boards, listener)
+    return folder.path
+
+
+async def resume_run(path: Path, listener: Listener, lab: Lab = THE_USUAL_LAB) -> Path:
+    """Go on with a run: the trials that are not settled are run, the others are left as they are.
+
+    Raises
+    ------
+    ResultsError
+        If there is no such run, or the model, the images, the tools or a board have changed since it began.
+    DeltannError
+        As in `run_study`.
+    """
+    folder = RunFolder.open(path)
+    study = read_study(path)
+    async with _boards_for_a_run(study, lab) as boards:
+        prepared = await prepare(study, boards, listener)
+        check_unchanged(folder, prepared)
+        await _execute(prepared, folder, boards, listener)
+    return path
+
+
+def make_folder(study: Study, prepared: Prepared, runs: Path, created: datetime) -> RunFolder:
+    """Return a new run folder under `runs`, with what is planned and nothing measured.
+
+    Raises
+    ------
+    ResultsError
+        If it cannot be written.
+    """
+    return RunFolder.create(
+        runs / f"{study.name}-{created:%Y%m%d-%H%M%S}",
+        name=study.name,
+        created=created.isoformat(timespec="seconds"),
+        model=prepared.survey.model,
+        inputs=prepared.inputs,
+        planned_trials=[trial.trial_id for trial in prepared.plan.trials],
+        boards=_identities(prepared.survey.boards),
+        study_text=study.text or to_yaml(study),
+        resolved_study=to_yaml(prepared.survey.study),
+        plan_json=json.dumps(prepared.plan.to_json(), indent=2),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _boards_for_a_run(study: Study, lab: Lab) -> AsyncIterator[tuple[BoardAccess, ...]]:
+    with ended_in_order():
+        async with open_boards(study.boards, lab) as boards:
+            yield boards
+
+
+def check_unchanged(folder: RunFolder, prepared: Prepared) -> None:
+    """See that a run goes on with what it began with.
+
+    Raises
+    ------
+    ResultsError
+        If the model, the images, the tools or a board have changed.
+    """
+    begun_with, boards = folder.header, _identities(prepared.survey.boards)
+    changed = [
+        what
+        for what, same in (
+            ("the model", begun_with.model_digest == prepared.survey.model.digest),
+            ("the images", begun_with.input_digest == prepared.inputs.digest),
+            (
+                "the installed tools",
+                set(begun_with.planned_trials) == {trial.trial_id for trial in prepared.plan.trials},
+            ),
+        )
+        if not same
+    ]
+    changed += [
+        f"the board ({fact}: {was} then, {boards[board].get(fact)} now)"
+        for board, facts in begun_with.boards.items()
+        for fact, was in facts.items()
+        if boards[board].get(fact) != was
+    ]
+    if changed:
+        raise ResultsError(
+            f"this run cannot go on: {' and '.join(changed)} changed since it began",
+            where=str(folder.path),
+            hint="Begin a new one: `deltann run` with its study.yaml",
+        )
+
+
+def _identities(boards: Sequence[BoardFacts]) -> dict[str, dict[str, str]]:
+    """Return, by their names, what makes a board the same one: no trial's id holds any of it."""
+    return {
+        board.name: {
+            "hostname": dict(board.facts)["hostname"],
+            "architecture": dict(board.facts)["architecture"],
+            "cpu": str(board.cpu or "not known"),
+        }
+        for board in boards
+    }
+
+
+async def _execute(
+    prepared: Prepared, folder: RunFolder, boards: Sequence[BoardAccess], listener: Listener
+) -> None:
+    listener(FolderMade(folder.path))
+    folder.write_environment(_environment(prepared))
+    attempts, due = due_trials(folder, prepared)
+    results = await build_trials(
+        prepared, [trial for trial in due if trial.missing is None], folder, listener
+    )
+    artifacts = {key: result for key, result in results.items() if isinstance(result, Artifact)}
+    record = recorder(folder)
+    sittings = {
+        board.name: Sitting(
+            board=board,
+            pauses_s=NO_PAUSES if board.name == LOCAL_BOARD else PAUSES_S,
+            artifacts=artifacts,
+            inputs=prepared.inputs,
+            attempts=attempts,
+            record=record,
+            listener=listener,
+            emulated=prepared.survey.board(board.name).emulated,
+        )
+        for board in boards
+    }
+    ready = [trial for trial in due if trial.build_key in artifacts]
+    for trial in due:
+        if trial not in ready:
+            failure = results.get(trial.build_key)
+            record_unmeasured(
+                sittings[trial.board], trial, failure if isinstance(failure, BuildFailure) else None
+            )
+    runs_each = len(prepared.inputs.samples) * prepared.survey.study.protocol.rounds
+    listener(TrialsPlanned(len(ready), runs_each))
+    await measure_all(list(sittings.values()), ready)
+
+
+async def build_trials(
+    prepared: Prepared, trials: list[Trial], folder: RunFolder, listener: Listener
+) -> dict[str, Artifact | BuildFailure]:
+    """Return the artifact, or the failure, of every build key of the trials; each is written down."""
+    listener(Step("Building"))
+    return await build_all(prepared.workshop.jobs(trials), folder.write_build, listener)
+
+
+def due_trials(folder: RunFolder, prepared: Prepared) -> tuple[Attempts, list[Trial]]:
+    """Return the attempts made so far, and the trials that are not settled by them."""
+    ends = folder.attempts()
+    attempts = Attempts(
+        prepared.survey.study.max_attempts, {trial: len(made) for trial, made in ends.items()}
+    )
+    due = []
+    for trial in prepared.plan.trials:
+        last = ends[trial.trial_id][-1] if trial.trial_id in ends else None
+        if last is None or not _is_settled(attempts, trial, last.status, last.cause):
+            due.append(trial)
+    return attempts, due
+
+
+def _is_settled(attempts: Attempts, trial: Trial, status: Status, cause: Cause | None) -> bool:
+    # What was not installed may be installed by now, and room made: that is always looked at again.
+    if cause in {Cause.RUNTIME_MISSING, Cause.BUILD_MISSING, Cause.BOARD_FULL}:
+        return False
+    return status is Status.OK or attempts.settled_by(trial, cause)
+
+
+def recorder(folder: RunFolder) -> Callable[[TrialRecord], None]:
+    """Return what writes an attempt to the folder, durably, and remembers its latency for later plans."""
+    one_at_a_time = threading.Lock()  # boards end their trials in threads of their own
+
+    def record(trial_record: TrialRecord) -> None:
+        with one_at_a_time:
+            folder.write_attempt(trial_record)
+            remember_latency(trial_record)
+
+    return record
+
+
+def _environment(prepared: Prepared) -> list[EnvironmentFact]:
+    return [
+        *(EnvironmentFact("host", name, value) for name, value in host_facts().items()),
+        *(
+            EnvironmentFact(board.name, name, value)
+            for board in prepared.survey.boards
+            for name, value in board.facts
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Read and check a study, and expand it into variants and trials. Pure: nothing is built or run here."""

@@ -1,0 +1,244 @@
+"""The shape of a study: which keys there are, and what each may be.
+
+These models check form alone; `study.py` turns them into the records that everything else uses.
+Their fields are the keys of the file, one to one.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from deltann.core.factors import Binding, Importer, Runtime
+from deltann.core.passes import LEVELS, PASSES
+from deltann.core.variant import DETECTED_CPU
+from deltann.core.words import suggest
+from deltann.study.refusal import refusal
+from deltann.study.units import parse_duration_s, parse_share, parse_size_bytes
+
+SCHEMA = 1
+MAX_THREADS = 1024
+
+_T = TypeVar("_T")
+
+
+class Shape(BaseModel):
+    """A mapping of known keys. `noun` is what a key of it is called in errors."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    noun: ClassVar[str] = "key"
+
+
+def _known(names: Iterable[str], noun: str) -> BeforeValidator:
+    known = list(names)
+
+    def check(value: object) -> object:
+        if value not in known:
+            raise refusal(f"unknown {noun} {value!r}", suggest(str(value), known))
+        return value
+
+    return BeforeValidator(check)
+
+
+def _check_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+        raise refusal(
+            f"the name {value!r} cannot name a folder",
+            "Use at most 64 letters, digits, dots, dashes and underscores, a letter or digit first",
+        )
+    return value
+
+
+def _check_cpu(value: str) -> str:
+    if value == "native":
+        # TVM would take it, silently, for a generic CPU.
+        raise refusal("mcpu 'native' names no CPU", f"Write {DETECTED_CPU!r} for the board's own")
+    if not re.fullmatch(r"[A-Za-z0-9._+-]+", value):
+        raise refusal(f"mcpu {value!r} names no CPU", f"Write a name of LLVM's, or {DETECTED_CPU!r}")
+    return value
+
+
+def _check_feature(value: str) -> str:
+    if not re.fullmatch(r"[+-][A-Za-z0-9._-]+", value):
+        raise refusal(f"mattr {value!r} is no CPU feature", "Write + or - and LLVM's name, e.g. -fma")
+    return value
+
+
+def _check_schema(value: object) -> int:
+    if value != SCHEMA or isinstance(value, bool):
+        raise refusal(f"a study of schema {value!r} cannot be read", f"This deltann reads schema {SCHEMA}")
+    return SCHEMA
+
+
+def _as_list(value: Any) -> Any:
+    """Return a list as it is, and anything else as a list of one; null is left to be refused."""
+    return value if isinstance(value, list) or value is None else [value]
+
+
+def _as_lists(value: Any) -> Any:
+    """Return a list of lists. A flag, or a list of nothing but flags, is one value."""
+    if isinstance(value, list) and value and not any(isinstance(item, list) for item in value):
+        return [value]
+    return [_as_list(item) for item in value] if isinstance(value, list) else [[value]]
+
+
+def _filled(values: list[_T]) -> list[_T]:
+    if not values:
+        raise refusal("the list is empty", "Give at least one value, or leave the key out for its default")
+    return values
+
+
+def _distinct(values: list[_T]) -> list[_T]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            shown = "this value" if isinstance(value, list | BaseModel) else repr(str(value))
+            raise refusal(f"{shown} is given twice", "Keep one of them", index=index)
+    return values
+
+
+def _distinct_boards(values: list[str]) -> list[str]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise refusal(f"two boards are named {value!r}", "Give each board once", index=index)
+    return values
+
+
+def _as_named(value: Any) -> Any:
+    """Return one word as a mapping with the key `name`, and anything else as it is."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _as_images(value: Any) -> Any:
+    return {"images": value} if isinstance(value, str) else value
+
+
+def _check_class_names(value: Any) -> Any:
+    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+        return value
+    raise refusal(
+        "the class names are no text", "Give a text file with one name on each line, or a list of names"
+    )
+
+
+Values = Annotated[list[_T], BeforeValidator(_as_list), AfterValidator(_filled), AfterValidator(_distinct)]
+"""The values of a factor: a list, or one value that stands for a list of one."""
+
+Names = Annotated[list[_T], BeforeValidator(_as_list), AfterValidator(_distinct)]
+"""Like `Values`, but may be empty."""
+
+# An enumeration's values are given as text, which a strict field would refuse.
+RuntimeName = Annotated[Runtime, Field(strict=False), _known(Runtime, "runtime")]
+ImporterName = Annotated[Importer, Field(strict=False), _known(Importer, "importer")]
+BindingName = Annotated[Binding, Field(strict=False), _known(Binding, "binding")]
+Level = Annotated[str, _known(LEVELS, "level")]
+PassName = Annotated[str, _known(PASSES, "pass")]
+CpuName = Annotated[str, AfterValidator(_check_cpu)]
+Feature = Annotated[str, AfterValidator(_check_feature)]
+DurationS = Annotated[float, BeforeValidator(parse_duration_s)]
+SizeBytes = Annotated[int, BeforeValidator(parse_size_bytes)]
+Share = Annotated[float, BeforeValidator(parse_share)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class LabelsShape(Shape):
+    """What the outputs of a model file stand for."""
+
+    offset: Annotated[int, Field(ge=0)] = 0
+    names: Annotated[str | list[str], BeforeValidator(_check_class_names)] = []
+
+
+class ModelShape(Shape):
+    """A model by zoo name or by path; a word that looks like a path may stand under `name` too."""
+
+    name: str | None = None
+    path: str | None = None
+    recipe: Annotated[dict[str, Any], BeforeValidator(_as_named)] | None = None
+    labels: LabelsShape | None = None
+    input_shape: Annotated[list[Count], Field(min_length=1)] | None = None
+    output: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.name is None) == (self.path is None):
+            raise refusal("the model is not one thing", "Give either path, a file, or name, a zoo entry")
+        return self
+
+
+class DataShape(Shape):
+    """Images and their labels."""
+
+    images: str
+    labels: str | None = None
+    limit: Count | None = None
+
+
+class EditsShape(Shape):
+    """Passes taken out of a level, passes put in."""
+
+    drop: Annotated[Names[PassName], AfterValidator(sorted)] = []
+    add: Annotated[Names[PassName], AfterValidator(sorted)] = []
+
+
+class FactorsShape(Shape):
+    """The values of every factor."""
+
+    noun = "factor"
+
+    runtime: Values[RuntimeName] = list(Runtime)
+    importer: Values[ImporterName] = [Importer.ONNX]
+    level: Values[Level] = ["O3"]
+    passes: Values[EditsShape] = [EditsShape()]
+    llvm_opt: Values[Annotated[int, Field(ge=0, le=3)]] = [3]
+    mcpu: Values[CpuName] = [DETECTED_CPU]
+    mattr: Annotated[
+        list[Annotated[list[Feature], AfterValidator(_distinct)]],
+        BeforeValidator(_as_lists),
+        AfterValidator(_filled),
+        AfterValidator(_distinct),
+    ] = [[]]
+    fast_math: Values[bool] = [False]
+    threads: Values[Annotated[int, Field(ge=1, le=MAX_THREADS)]] | None = None
+    binding: Values[BindingName] = [Binding.NONE]
+
+
+class ProtocolShape(Shape):
+    """How a trial is timed, and what ends it."""
+
+    warmup_runs: Annotated[int, Field(ge=0)] = 5
+    rounds: Count = 1
+    deadline: DurationS = 600.0
+    memory_limit: SizeBytes = 0
+    kernels: bool = False
+
+
+class BuildShape(Shape):
+    """What ends a build."""
+
+    deadline: DurationS = 600.0
+    memory_limit: SizeBytes = 8 * 2**30
+
+
+class CompareShape(Shape):
+    """What counts as a difference."""
+
+    near_tie_factor: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    significance: Share = 0.05
+    min_effect: Share = 0.02
+
+
+class StudyShape(Shape):
+    """A whole study."""
+
+    schema_: Annotated[int, BeforeValidator(_check_schema)] = Field(alias="schema")
+    name: Annotated[str, AfterValidator(_check_name)] | None = None
+    model: Annotated[ModelShape, BeforeValidator(_as_named)]
+    data: Annotated[DataShape, BeforeValidator(_as_images)]
+    factors: FactorsShape = FactorsShape()
+    boards: Annotated[
+        list[str], BeforeValidator(_as_list), AfterValidator(_filled), AfterValidator(_distinct_boards)
+    ] = ["local"]
+    protocol: ProtocolShape = ProtocolShape()
+    attempts: Count = 2
+    build: BuildShape = BuildShape()
+    compare: CompareShape = CompareShape()

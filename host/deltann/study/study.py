@@ -1,0 +1,348 @@
+"""Studies: what is asked, read from a file or from the options of a command."""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deltann.core.comparison import Thresholds
+from deltann.core.errors import BoardError, ModelError, StudyError
+from deltann.core.factors import Binding, Importer, Runtime
+from deltann.core.model import LabelSpace, Recipe
+from deltann.core.passes import resolve_passes
+from deltann.core.recipes import build_recipe
+from deltann.core.request import DataRequest, ModelRequest
+from deltann.core.trial import TimingProtocol
+from deltann.core.variant import PassEdits
+from deltann.core.words import suggest
+from deltann.study.check import Where, check_shape
+from deltann.study.shape import (
+    SCHEMA,
+    DataShape,
+    EditsShape,
+    FactorsShape,
+    LabelsShape,
+    ModelShape,
+    StudyShape,
+)
+from deltann.study.source import Location, read_document
+
+LOCAL_BOARD = "local"
+KnownBoards = Callable[[], Collection[str]]
+MODEL_SUFFIXES = (".onnx",)
+
+
+@dataclass(frozen=True, slots=True)
+class FactorValues:
+    """The values of every factor, none twice, in the order given.
+
+    Attributes
+    ----------
+    passes
+        The edits of the level; each fits at least one of `level`.
+    threads
+        None: as many as the board has cores.
+    """
+
+    runtime: tuple[Runtime, ...]
+    importer: tuple[Importer, ...]
+    level: tuple[str, ...]
+    passes: tuple[PassEdits, ...]
+    llvm_opt: tuple[int, ...]
+    mcpu: tuple[str, ...]
+    mattr: tuple[tuple[str, ...], ...]
+    fast_math: tuple[bool, ...]
+    threads: tuple[int, ...] | None
+    binding: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildLimits:
+    """What ends a build: wall time in seconds, and resident memory in bytes (0 for no limit)."""
+
+    deadline_s: float = 600.0
+    memory_limit_bytes: int = 8 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Everything a study asks for, its form checked; nothing is looked up yet.
+
+    Attributes
+    ----------
+    boards
+        Names of boards or of groups of them, none twice.
+    max_attempts
+        How often a trial is tried when its failure may lie outside the variant, 1 or more.
+    text
+        The source, as given; empty for a study made of options.
+    path
+        The file; None for a study made of options.
+    """
+
+    name: str
+    model: ModelRequest
+    data: DataRequest
+    factors: FactorValues
+    boards: tuple[str, ...]
+    protocol: TimingProtocol
+    max_attempts: int
+    build: BuildLimits
+    thresholds: Thresholds
+    text: str = field(default="", compare=False)
+    path: Path | None = field(default=None, compare=False)
+
+
+def only_this_machine() -> Collection[str]:
+    """Return the boards that are known without an inventory."""
+    return (LOCAL_BOARD,)
+
+
+def load_study(path: Path, known_boards: KnownBoards | None = only_this_machine) -> Study:
+    """Return the study in a YAML file. Its relative paths start at the file's folder.
+
+    Parameters
+    ----------
+    known_boards
+        Asked for the names of all boards and groups when the study names another than `local`; None to
+        take any name.
+
+    Raises
+    ------
+    StudyError
+        If the file cannot be read, or asks for something unknown or impossible; the place is `file:line`.
+    ModelError
+        If the model's recipe is not one.
+    """
+    document = read_document(path)
+    shape = check_shape(document.value, document.where)
+    source = _Source(document.where, path.parent, document.text, path)
+    return _make_study(shape, source, _default_name(path.stem), known_boards)
+
+
+def study_from_options(
+    model: str,
+    images: str,
+    *,
+    levels: Sequence[str] = (),
+    runtimes: Sequence[str] = (),
+    importers: Sequence[str] = (),
+    threads: Sequence[int] = (),
+    boards: Sequence[str] = (),
+    recipe: str | None = None,
+    limit: int | None = None,
+    rounds: int | None = None,
+    known_boards: KnownBoards | None = only_this_machine,
+) -> Study:
+    """Return the study that options of a command stand for. What is not given has the file's default.
+
+    Raises
+    ------
+    StudyError
+        If an option asks for something unknown or impossible; the place is the option.
+    ModelError
+        If `recipe` is not the name of one.
+    """
+    factors = {"level": levels, "runtime": runtimes, "importer": importers, "threads": threads}
+    value = {
+        "schema": SCHEMA,
+        "model": _given({"name": model, "recipe": recipe}),
+        "data": _given({"images": images, "limit": limit}),
+        "factors": _given({name: list(values) for name, values in factors.items()}),
+        "protocol": _given({"rounds": rounds}),
+        **_given({"boards": list(boards)}),
+    }
+    source = _Source(_option_of, Path(), "", None)
+    return _make_study(check_shape(value, _option_of), source, _default_name(Path(model).stem), known_boards)
+
+
+_OPTIONS: dict[Location, str] = {
+    ("model",): "MODEL",
+    ("model", "recipe"): "--recipe",
+    ("data",): "--images",
+    ("data", "limit"): "--limit",
+    ("factors", "level"): "--levels",
+    ("factors", "runtime"): "--runtimes",
+    ("factors", "importer"): "--importers",
+    ("factors", "threads"): "--threads",
+    ("protocol", "rounds"): "--rounds",
+    ("boards",): "--boards",
+}
+
+
+def _option_of(location: Location) -> str:
+    while location and location not in _OPTIONS:
+        location = location[:-1]
+    return _OPTIONS.get(location, "the options")
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value not in (None, [])}
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a study comes from: places for errors, and the folder at which its paths start."""
+
+    where: Where
+    folder: Path
+    text: str
+    path: Path | None
+
+    def absolute(self, path: str) -> Path:
+        return (self.folder / Path(path).expanduser()).absolute()
+
+
+def _make_study(
+    shape: StudyShape, source: _Source, default_name: str, known_boards: KnownBoards | None
+) -> Study:
+    if known_boards is not None:
+        _check_boards(shape.boards, source, known_boards)
+    return Study(
+        name=shape.name or default_name,
+        model=_make_model(shape.model, source),
+        data=_make_data(shape.data, source),
+        factors=_make_factors(shape.factors, source),
+        boards=tuple(shape.boards),
+        protocol=TimingProtocol(
+            shape.protocol.warmup_runs,
+            shape.protocol.rounds,
+            shape.protocol.deadline,
+            shape.protocol.memory_limit,
+            shape.protocol.kernels,
+        ),
+        max_attempts=shape.attempts,
+        build=BuildLimits(shape.build.deadline, shape.build.memory_limit),
+        thresholds=Thresholds(
+            shape.compare.near_tie_factor, shape.compare.significance, shape.compare.min_effect
+        ),
+        text=source.text,
+        path=source.path,
+    )
+
+
+def _make_model(shape: ModelShape, source: _Source) -> ModelRequest:
+    return ModelRequest(
+        name_or_path=_model_name_or_path(shape, source),
+        recipe=_make_recipe(shape.recipe, source),
+        labels=_make_labels(shape.labels, source),
+        input_shape=tuple(shape.input_shape) if shape.input_shape else None,
+        output=shape.output,
+        where=source.where(("model", "path" if shape.path else "name")),
+    )
+
+
+def _model_name_or_path(shape: ModelShape, source: _Source) -> str:
+    if shape.path is not None:
+        return str(source.absolute(shape.path))
+    name = str(shape.name)
+    path = source.absolute(name)
+    is_path = "/" in name or path.suffix in MODEL_SUFFIXES or path.is_file()
+    return str(path) if is_path else name
+
+
+def _make_recipe(values: Mapping[str, Any] | None, source: _Source) -> Recipe | None:
+    if values is None:
+        return None
+    try:
+        return build_recipe(values)
+    except ModelError as error:
+        raise ModelError(error.what, where=source.where(("model", "recipe")), hint=error.hint) from None
+
+
+def _make_labels(shape: LabelsShape | None, source: _Source) -> LabelSpace | None:
+    if shape is None:
+        return None
+    if isinstance(shape.names, list):
+        return LabelSpace(shape.offset, tuple(shape.names))
+    where = source.where(("model", "labels", "names"))
+    path = source.absolute(shape.names)
+    try:
+        names = tuple(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise StudyError(
+            f"the class names in {path} cannot be read: {reason}",
+            where=where,
+            hint="Give a text file with one name on each line",
+        ) from None
+    return LabelSpace(shape.offset, names)
+
+
+def _make_data(shape: DataShape, source: _Source) -> DataRequest:
+    path = source.absolute(shape.images)
+    is_path = "/" in shape.images or path.is_dir()
+    return DataRequest(
+        images=str(path) if is_path else shape.images,
+        labels=source.absolute(shape.labels) if shape.labels else None,
+        limit=shape.limit,
+        where=source.where(("data", "images")),
+    )
+
+
+def _make_factors(shape: FactorsShape, source: _Source) -> FactorValues:
+    edits = tuple(_make_edits(item) for item in shape.passes)
+    for index, edit in enumerate(edits):
+        _check_fit(edit, shape.level, source.where(("factors", "passes", index)))
+    return FactorValues(
+        runtime=tuple(shape.runtime),
+        importer=tuple(shape.importer),
+        level=tuple(shape.level),
+        passes=edits,
+        llvm_opt=tuple(shape.llvm_opt),
+        mcpu=tuple(shape.mcpu),
+        mattr=tuple(tuple(flags) for flags in shape.mattr),
+        fast_math=tuple(shape.fast_math),
+        threads=tuple(shape.threads) if shape.threads else None,
+        binding=tuple(shape.binding),
+    )
+
+
+def why_unfit(level: str, edits: PassEdits) -> StudyError | None:
+    """Return why the edits of passes do not fit the level, None when they do."""
+    try:
+        resolve_passes(level, edits)
+    except StudyError as error:
+        return error
+    return None
+
+
+def _make_edits(shape: EditsShape) -> PassEdits:
+    return PassEdits(tuple(shape.drop), tuple(shape.add))
+
+
+def _check_fit(edits: PassEdits, levels: Sequence[str], where: str) -> None:
+    """Raise unless the edits fit one of the levels; a plan leaves out the levels they do not fit."""
+    misfits = [misfit for level in levels if (misfit := why_unfit(level, edits))]
+    if len(misfits) == len(levels):
+        reasons = "; ".join(dict.fromkeys(misfit.what for misfit in misfits))
+        raise StudyError(
+            f"the passes {str(edits)!r} fit none of the levels {', '.join(levels)}: {reasons}",
+            where=where,
+            hint=misfits[-1].hint,
+        )
+
+
+def _default_name(stem: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "study"
+
+
+def _check_boards(names: Sequence[str], source: _Source, known_boards: KnownBoards) -> None:
+    for index, name in enumerate(names):
+        if name == LOCAL_BOARD:
+            continue
+        try:
+            known = known_boards()
+        except BoardError as error:
+            raise StudyError(
+                f"unknown board {name!r}: {error.what} ({error.where})",
+                where=source.where(("boards", index)),
+                hint=f"Write {LOCAL_BOARD} for this machine. {error.hint}",
+            ) from error
+        if name not in known:
+            raise StudyError(
+                f"unknown board {name!r}",
+                where=source.where(("boards", index)),
+                hint=suggest(name, sorted(known)),
+            )

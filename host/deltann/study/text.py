@@ -1,0 +1,98 @@
+"""Studies as YAML: the file that asks the same, complete and readable from any folder."""
+
+from dataclasses import asdict
+from typing import Any
+
+import yaml
+
+from deltann.core.model import Recipe
+from deltann.core.request import DataRequest, ModelRequest
+from deltann.core.variant import PassEdits
+from deltann.study.shape import SCHEMA
+from deltann.study.source import CoreDumper
+from deltann.study.study import FactorValues, Study
+from deltann.study.units import format_duration, format_size
+
+
+def to_yaml(study: Study) -> str:
+    """Return YAML that `load_study` reads as an equal study, with every default written out.
+
+    Paths are absolute and class names are listed, so that the text means the same in any folder.
+    """
+    protocol, build, thresholds = study.protocol, study.build, study.thresholds
+    content = {
+        "schema": SCHEMA,
+        "name": study.name,
+        "model": _model(study.model),
+        "data": _data(study.data),
+        "factors": _factors(study.factors),
+        "boards": list(study.boards),
+        "protocol": {
+            "warmup_runs": protocol.warmup_runs,
+            "rounds": protocol.rounds,
+            "deadline": format_duration(protocol.deadline_s),
+            "memory_limit": format_size(protocol.memory_limit_bytes),
+            "kernels": protocol.kernels,
+        },
+        "attempts": study.max_attempts,
+        "build": {
+            "deadline": format_duration(build.deadline_s),
+            "memory_limit": format_size(build.memory_limit_bytes),
+        },
+        "compare": asdict(thresholds),
+    }
+    return yaml.dump(
+        content, Dumper=CoreDumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=110
+    )
+
+
+def _model(model: ModelRequest) -> dict[str, Any]:
+    content: dict[str, Any] = {"path" if "/" in model.name_or_path else "name": model.name_or_path}
+    if model.recipe:
+        content["recipe"] = _recipe(model.recipe)
+    if model.labels:
+        content["labels"] = {"offset": model.labels.offset, "names": list(model.labels.names)}
+    if model.input_shape:
+        content["input_shape"] = list(model.input_shape)
+    if model.output is not None:
+        content["output"] = model.output
+    return content
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    content = asdict(recipe)
+    for key in ("mean", "std"):
+        values = content.pop(key)
+        if recipe.dtype != "uint8":
+            content[key] = list(values)
+    return content
+
+
+def _data(data: DataRequest) -> dict[str, Any]:
+    content: dict[str, Any] = {"images": data.images}
+    if data.labels:
+        content["labels"] = str(data.labels)
+    if data.limit:
+        content["limit"] = data.limit
+    return content
+
+
+def _factors(factors: FactorValues) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "runtime": [runtime.value for runtime in factors.runtime],
+        "importer": [importer.value for importer in factors.importer],
+        "level": list(factors.level),
+        "passes": [_edits(edits) for edits in factors.passes],
+        "llvm_opt": list(factors.llvm_opt),
+        "mcpu": list(factors.mcpu),
+        "mattr": [list(flags) for flags in factors.mattr],
+        "fast_math": list(factors.fast_math),
+        "binding": [binding.value for binding in factors.binding],
+    }
+    if factors.threads is not None:
+        content["threads"] = list(factors.threads)
+    return content
+
+
+def _edits(edits: PassEdits) -> dict[str, list[str]]:
+    return {key: list(names) for key, names in (("drop", edits.drop), ("add", edits.add)) if names}

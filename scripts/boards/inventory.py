@@ -1,0 +1,48 @@
+"""The inventory of the boards there are, as Ansible and deltann read it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from boards import access
+from boards.state import EmulatedBoard, home
+
+_HEAD = "# Written by scripts/board; a change here is lost with the next board that comes or goes.\n"
+
+
+def inventory_path() -> Path:
+    """Return where the inventory is."""
+    return home() / "inventory.yml"
+
+
+def write(boards: Sequence[EmulatedBoard]) -> None:
+    """Make these the boards of the inventory; without any there is none."""
+    path = inventory_path()
+    if not boards:
+        path.unlink(missing_ok=True)
+        return
+    groups: dict[str, Any] = {}
+    for board in boards:
+        groups.setdefault(board.kind.group, {"hosts": {}})["hosts"][board.name] = _variables(board)
+        if board.kind.emulated:
+            groups.setdefault("emulated", {"hosts": {}})["hosts"][board.name] = {}
+    reach = {
+        "ansible_user": access.USER,
+        "ansible_ssh_private_key_file": str(access.private_key()),
+        "ansible_ssh_common_args": access.ssh_arguments_of_ansible(),
+    }
+    whole = path.with_suffix(".new")
+    whole.write_text(_HEAD + yaml.safe_dump({"boards": {"children": groups, "vars": reach}}, sort_keys=False))
+    whole.replace(path)
+
+
+def _variables(board: EmulatedBoard) -> dict[str, Any]:
+    variables: dict[str, Any] = {
+        "ansible_host": str(board.address),
+        "deltann_board_emulated": board.kind.emulated,
+    }
+    if board.kind.poses:
+        variables["deltann_board_kind"] = board.kind.known_board
+    return variables

@@ -1,0 +1,141 @@
+"""Emulated boards, by `scripts/board` with a state folder of its own, and what is left of them."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from platformdirs import user_cache_path
+
+PROJECT = Path(__file__).parents[2]
+# Building a Debian takes minutes, so it is kept between sessions. Found before another
+# cache is named for the tests.
+KEPT = Path(os.environ.get("DELTANN_CACHE") or user_cache_path("deltann")) / "boards"
+SESSIONS = KEPT / "tests"
+UP_TIMEOUT_S = 1200
+TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board as `scripts/board list` tells of it."""
+
+    name: str
+    label: str
+    address: str
+    ssh: str
+
+    def shell(self, command: str) -> str:
+        ended = self.try_shell(command, ssh=self.ssh)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout.strip()
+
+    @staticmethod
+    def try_shell(command: str, *, ssh: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*shlex.split(ssh), command], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+
+
+class Boards:
+    """`scripts/board` with its own state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "DELTANN_CACHE": str(folder),
+            "DELTANN_BOARDS_SYSTEMS": str(KEPT / "systems"),
+        }
+        self.environment.pop("DELTANN_PKI", None)
+
+    def call(self, *words: str, timeout_s: float = TIMEOUT_S) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [PROJECT / "scripts" / "board", *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [PROJECT / "scripts" / "board", *words],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def up(self, kind: str) -> Board:
+        ended = self.call("up", kind, timeout_s=UP_TIMEOUT_S)
+        assert ended.returncode == 0, ended.stderr
+        name = ended.stdout.split()[0]
+        return next(board for board in self.list() if board.name == name)
+
+    def down(self, *words: str) -> None:
+        ended = self.call("down", *words or ("--all",))
+        assert ended.returncode == 0, ended.stderr
+
+    def end(self) -> None:
+        self.down()
+        shutil.rmtree(self.folder)
+
+    def list(self) -> list[Board]:
+        ended = self.call("list", "--format", "json")
+        assert ended.returncode == 0, ended.stderr
+        rows = json.loads(ended.stdout)["boards"]
+        return [Board(row["name"], row["label"], row["address"], row["ssh"]) for row in rows]
+
+
+def boards_of(name: str) -> Boards:
+    """Return boards for this process, in a folder that the next session finds if this one is killed."""
+    return Boards(SESSIONS / f"{os.getpid()}-{name}")
+
+
+def end_boards_of_killed_sessions() -> None:
+    for folder in SESSIONS.glob("*-*"):
+        if not _runs(int(folder.name.partition("-")[0])):
+            Boards(folder).end()
+
+
+def board_processes(label: str) -> list[psutil.Process]:
+    """Return the nspawn of a board, then its init and everything that came of it."""
+    supervisors = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if f"--machine={label}" in (process.info["cmdline"] or ())
+        and "systemd-nspawn" in process.info["cmdline"][0]
+    ]
+    return supervisors + [child for process in supervisors for child in process.children(recursive=True)]
+
+
+def traces(boards: Boards, label: str, processes: list[psutil.Process], but: str = "") -> list[str]:
+    """Return everything that is left of a board; the folder of the board `but` is not meant."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    left = [str(process) for process in processes if _is_alive(process)]
+    folders = [path for path in (boards.folder / "boards" / "boards").glob("*") if path.name != but]
+    left += [line for line in mounts if label in line or any(str(folder) in line for folder in folders)]
+    places = [Path("/run/netns"), Path("/sys/class/net"), Path("/run/systemd/nspawn/propagate")]
+    left += [str(place / label) for place in places if (place / label).exists()]
+    left += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{label}")]
+    left += map(str, folders)
+    return left + ["a process in the background"] * bool(board_processes(label))
+
+
+def _runs(process_id: int) -> bool:
+    try:
+        return _is_alive(psutil.Process(process_id))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

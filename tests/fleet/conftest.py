@@ -1,0 +1,32 @@
+"""Emulated boards for the tests: one for all that treat it well, others for those that do not."""
+
+from collections.abc import Iterator
+
+import pytest
+from board_kit import Board, Boards, boards_of, end_boards_of_killed_sessions
+
+
+@pytest.fixture(scope="session")
+def boards_of_session() -> Iterator[Boards]:
+    """`scripts/board`, where this machine can emulate an arm64 board."""
+    boards = boards_of("all")
+    able = boards.call("check", "rpi4")
+    if able.returncode != 0:
+        pytest.skip(f"no emulated board: {able.stderr.strip()}")
+    end_boards_of_killed_sessions()
+    yield boards
+    boards.end()
+
+
+@pytest.fixture(scope="session")
+def emulated_board(boards_of_session) -> Board:
+    """A booted arm64 board; the first ever takes minutes, every other a few seconds."""
+    return boards_of_session.up("rpi4")
+
+
+@pytest.fixture
+def other_boards(emulated_board) -> Iterator[Boards]:
+    """Another state folder, for boards that a test mistreats; what takes minutes has been built by then."""
+    boards = boards_of("one")
+    yield boards
+    boards.end()

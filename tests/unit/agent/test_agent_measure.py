@@ -1,0 +1,147 @@
+import gc
+
+import numpy as np
+import pytest
+
+from deltann_agent import frames
+from deltann_agent.worker import measure
+from deltann_agent.worker.executor import TrialError
+
+COUNT = 6
+
+
+class FakeExecutor:
+    """Gives the first two values of its input; `outputs` replaces single runs' outputs."""
+
+    def __init__(self, outputs=None, kernels=None):
+        self.outputs = outputs or {}
+        self.runs = 0
+        self.collected = []
+        self.report = kernels
+
+    def set_input(self, array):
+        self.array = array
+
+    def run(self):
+        self.collected.append(gc.isenabled())
+        self.output = self.outputs.get(self.runs, self.array.reshape(-1)[:2].copy())
+        self.runs += 1
+
+    def get_output(self):
+        return self.output
+
+    def kernels(self):
+        return self.report
+
+
+class FakeRuntime:
+    threads_source = "none"
+
+    def __init__(self, executor):
+        self.executor = executor
+
+    def load(self, order):
+        return self.executor
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    data = np.arange(COUNT * 4, dtype=np.uint8)
+    data.tofile(tmp_path / "inputs")
+    return tmp_path / "inputs"
+
+
+def order(inputs, **changes):
+    fields = {
+        "artifact": "",
+        "inputs": str(inputs),
+        "count": COUNT,
+        "input_name": "x",
+        "input_shape": (1, 4),
+        "input_dtype": "uint8",
+        "output_name": "y",
+        "output_shape": (2,),
+        "output_dtype": "uint8",
+        "channel_axis": 0,
+        "warmup_runs": 3,
+        "rounds": 1,
+        "kernels": False,
+        "payload": b"",
+    }
+    return frames.Order(**{**fields, **changes})
+
+
+def run(order, executor):
+    sent = []
+    measure.run_trial(order, FakeRuntime(executor), sent.append)
+    return sent
+
+
+def test_the_order_of_events_and_what_they_hold(inputs):
+    kernels = frames.KernelTimes(("k",), (1,), ((1,),))
+    executor = FakeExecutor(kernels=kernels)
+    sent = run(order(inputs, rounds=2, kernels=True), executor)
+    assert [type(frame).__name__ for frame in sent] == [
+        "Started",
+        "Batch",
+        "Batch",
+        "KernelTimes",
+        "Finished",
+    ]
+    assert executor.runs == 1 + 3 + 2 * COUNT
+    first, second = sent[1], sent[2]
+    assert first.payload == bytes(value for index in range(COUNT) for value in (4 * index, 4 * index + 1))
+    assert (second.payload, second.changed) == (b"", ())
+    assert (first.round, second.round) == (0, 1)
+    assert len(first.latency_ns) == len(second.start_ns) == COUNT
+    finished = sent[-1]
+    assert finished.running_ns == sum(first.latency_ns) + sum(second.latency_ns)
+    assert finished.measuring_ns >= second.start_ns[-1] + second.latency_ns[-1]
+    assert finished.peak_rss_bytes > 0
+
+
+def test_batches_are_bounded_by_bytes(inputs, monkeypatch):
+    monkeypatch.setattr(measure, "BATCH_BYTES", 4)
+    batches = [frame for frame in run(order(inputs), FakeExecutor()) if isinstance(frame, frames.Batch)]
+    assert [(batch.first_index, len(batch.payload)) for batch in batches] == [(0, 4), (2, 4), (4, 4)]
+
+
+def test_batches_are_bounded_by_time(inputs, monkeypatch):
+    monkeypatch.setattr(measure, "BATCH_NS", 0)
+    batches = [
+        frame for frame in run(order(inputs, rounds=2), FakeExecutor()) if isinstance(frame, frames.Batch)
+    ]
+    assert [(batch.round, batch.first_index) for batch in batches] == [
+        (r, i) for r in (0, 1) for i in range(COUNT)
+    ]
+
+
+def test_an_output_that_changes_between_rounds_is_named(inputs):
+    before = 1 + 3
+    executor = FakeExecutor({before + COUNT + 2: np.array([99, 99], np.uint8)})
+    batches = [frame for frame in run(order(inputs, rounds=3), executor) if isinstance(frame, frames.Batch)]
+    assert [batch.changed for batch in batches] == [(), (2,), ()]
+
+
+def test_no_garbage_is_collected_while_measuring(inputs):
+    executor = FakeExecutor()
+    run(order(inputs), executor)
+    assert executor.collected == [True] * 4 + [False] * COUNT
+    assert gc.isenabled()
+
+
+def test_another_output_than_ordered_is_refused_before_measuring(inputs):
+    sent = []
+    wrong = order(inputs, output_shape=(1, 1000), output_dtype="float32")
+    words = r"gives uint8 \(2\), the trial expects float32 \(1, 1000\)"
+    with pytest.raises(TrialError, match=words) as caught:
+        measure.run_trial(wrong, FakeRuntime(FakeExecutor()), sent.append)
+    assert caught.value.cause == "BAD_OUTPUT"
+    assert sent == []
+
+
+def test_an_output_that_changes_its_size_is_refused(inputs):
+    executor = FakeExecutor({1 + 3 + 4: np.zeros(3, np.uint8)})
+    with pytest.raises(TrialError, match="input 4 gives 3 bytes, the first one 2"):
+        run(order(inputs), executor)
+    assert gc.isenabled()

@@ -1,0 +1,248 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+import report_runs
+
+from deltann.core.errors import ResultsError
+from deltann.core.inputs import UnreadableImage
+from deltann.report.html import render_html, write_html
+from deltann.report.verdict import verdict
+
+VOID = {"meta", "img", "br", "link", "circle", "path", "line", "polygon"}
+
+
+class Outline(HTMLParser):
+    """Elements with their attributes, the visible text, and whether all tags are closed in order."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.elements, self.words = [], [], []
+        self.feed(page)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in {"style", "script"}:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag, name):
+        return [attrs[name] for found, attrs in self.elements if found == tag and name in attrs]
+
+
+def render(data):
+    page = render_html(data, report_runs.compare(data))
+    return page, Outline(page)
+
+
+@pytest.fixture(scope="module")
+def rich_page(rich):
+    page = render_html(*rich)
+    return page, Outline(page)
+
+
+def test_the_verdict_comes_first(rich, rich_page):
+    data, comparison = rich
+    page, outline = rich_page
+    sentence = verdict(data, comparison)
+    assert sentence in outline.text
+    assert page.index(f"<h1>{sentence}") < page.index("<section")
+
+
+def test_sections_are_in_order_and_every_link_has_its_target(rich_page):
+    _, outline = rich_page
+    ids = [attrs["id"] for tag, attrs in outline.elements if tag in {"header", "section"} and "id" in attrs]
+    assert ids == [
+        "verdict",
+        "agreement",
+        "trials",
+        "latency",
+        "effects",
+        "flips",
+        "findings",
+        "kernels",
+        "environment",
+    ]
+    every = [attrs["id"] for _, attrs in outline.elements if "id" in attrs]
+    assert len(every) == len(set(every))
+    assert {link.removeprefix("#") for link in outline.all("a", "href")} <= set(every)
+
+
+def test_nothing_is_fetched(rich_page):
+    page, outline = rich_page
+    addresses = [
+        attrs[name]
+        for _, attrs in outline.elements
+        for name in ("src", "href", "action", "data", "poster")
+        if name in attrs
+    ]
+    assert addresses
+    assert all(address.startswith(("#", "data:image/jpeg;base64,")) for address in addresses)
+    assert not re.search(r"url\(|@import|https?://", page)
+    assert not any(tag in {"link", "iframe", "object"} for tag, _ in outline.elements)
+
+
+def test_the_policy_allows_the_one_script(rich_page):
+    page, _ = rich_page
+    import base64
+    import hashlib
+
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    assert "default-src 'none'" in page
+
+
+def test_the_matrix_has_headers_and_marks_tested_pairs(rich, rich_page):
+    page, _ = rich_page
+    (table,) = re.findall(r'<table class="heat.*?</table>', page, re.DOTALL)
+    assert table.count('scope="col"') == table.count('scope="row"') == 10
+    tested = len([pair for pair in rich[1].pairs if pair.labels])
+    assert table.count(" tested pair</i>") == 2 * tested
+    assert "which differ only in fast_math: 2 of 20 images differ" in table
+
+
+def test_each_flipped_image_is_shown_once_with_all_answers(rich_page):
+    page, outline = rich_page
+    assert sorted(outline.all("img", "alt")) == ["photo_03.jpg", "photo_11.jpg", "photo_17.jpg"]
+    (card,) = [part for part in page.split('<article class="card flipped">') if 'alt="photo_17.jpg"' in part]
+    assert "True label: <b>water ouzel</b>" in card
+    assert "confident flip" in card
+    assert "bald eagle" in card
+    assert card.count("<li>") == 10, "every variant's answer"
+
+
+def test_failures_show_cause_message_and_log(rich_page):
+    _, outline = rich_page
+    assert "build crash" in outline.text
+    assert "the compiler was killed by signal 11" in outline.text
+    assert "segmentation fault" in outline.text
+    assert "broken.png : the file ends too early" in outline.text
+
+
+def test_kernels_are_the_slowest_fifteen(rich_page):
+    page, _ = rich_page
+    assert "fused_conv2d0_add_clip" in page
+    assert "fused_conv2d14_add_clip" in page
+    assert "fused_conv2d15_add_clip" not in page
+
+
+def test_what_could_not_be_read_has_its_reason(rich_page):
+    assert "Temperature, °C on local: not readable: this machine has no sensor." in rich_page[1].text
+
+
+def test_passes_that_ran_are_listed(rich_page):
+    assert "StaticPlanBlockMemory" in rich_page[1].text
+
+
+def test_text_from_outside_is_harmless():
+    evil = "<script>alert(1)</script>"
+    data = report_runs.rich_run()
+    trials = tuple(
+        replace(trial, label=evil + trial.label, message=evil, log=evil, board=evil, passes=(evil,))
+        for trial in data.trials
+    )
+    trials = tuple(replace(trial, factors=trial.factors | {"importer": evil}) for trial in trials)
+    data = replace(
+        data,
+        name=evil,
+        model_name=evil,
+        model_digest=evil,
+        created=evil,
+        trials=trials,
+        samples=tuple(
+            replace(sample, sample_id=f'"><img src=x onerror="{evil}">') for sample in data.samples
+        ),
+        unreadable=(UnreadableImage(evil, evil),),
+        labels=replace(data.labels, names=tuple(evil for _ in data.labels.names)),
+    )
+    page, outline = render(data)
+    assert evil not in page
+    assert len(re.findall("<script", page)) == 1
+    assert all(not name.startswith("on") for _, attrs in outline.elements for name in attrs)
+    assert all(source.startswith("data:") for source in outline.all("img", "src"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        report_runs.run_of([report_runs.failed_trial()]),
+        report_runs.run_of([], planned_trials=3),
+        report_runs.agreeing_run(("O3",)),
+        replace(report_runs.agreeing_run(), samples=report_runs.samples(20, labelled=False)),
+        replace(report_runs.agreeing_run(), planned_trials=9),
+        replace(report_runs.agreeing_run(), environment=()),
+    ],
+    ids=["only failures", "nothing ran", "one trial", "no labels", "unfinished", "no facts"],
+)
+def test_every_kind_of_run_can_be_shown(data):
+    _, outline = render(data)
+    assert verdict(data, report_runs.compare(data)) in outline.text
+    ids = {attrs["id"] for _, attrs in outline.elements if "id" in attrs}
+    assert {link.removeprefix("#") for link in outline.all("a", "href")} <= ids
+    if data.planned_trials > len(data.trials):
+        assert f"unfinished: {len(data.trials)} of {data.planned_trials} trials" in outline.text
+
+
+def test_only_the_best_of_a_real_board_is_marked():
+    outputs = report_runs.base_outputs(20)
+    trials = [
+        report_runs.trial(report_runs.measure(outputs, 30), level="O0"),
+        report_runs.trial(report_runs.measure(outputs, 20), level="O3"),
+        report_runs.trial(report_runs.measure(outputs, 1), level="O0", board="qemu", emulated=True),
+        report_runs.trial(report_runs.measure(outputs, 2), level="O3", board="qemu", emulated=True),
+    ]
+    page, outline = render(report_runs.run_of(trials))
+    (body,) = re.findall(r'<table class="data sortable">.*?</table>', page, re.DOTALL)
+    (fastest,) = [row for row in body.split("<tr") if ">fastest<" in row]
+    assert "20." in fastest
+    assert "qemu" not in fastest
+    assert "They are not ranked" in outline.text
+    assert "qemu is emulated" in outline.text
+
+
+def test_a_large_run_stays_small():
+    outputs = report_runs.base_outputs(4000)
+    other = outputs.copy()
+    other[:500, 5] = 20.0
+    trials = [
+        report_runs.trial(report_runs.measure(outputs, 30), level="O0"),
+        report_runs.trial(report_runs.measure(other, 20), level="O3"),
+    ]
+    page, outline = render(report_runs.run_of(trials, count=4000))
+    flipped = sum(index % len(report_runs.CLASSES) != 5 for index in range(500))
+    assert len(outline.all("img", "src")) == 60
+    assert f"Shown are 60; {flipped - 60} more images flipped." in outline.text
+    assert len(page) < 1_000_000
+
+
+def test_the_file_is_written_whole(tmp_path, rich):
+    path = tmp_path / "new" / "report.html"
+    write_html(*rich, path)
+    assert path.read_text(encoding="utf-8") == render_html(*rich)
+    assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path, rich):
+    blocked = tmp_path / "file"
+    blocked.write_text("x")
+    with pytest.raises(ResultsError, match="the report cannot be written") as caught:
+        write_html(*rich, blocked / "report.html")
+    assert str(blocked) in str(caught.value)
+    assert "Give a folder" in str(caught.value)

@@ -1,0 +1,271 @@
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deltann.core.artifact import CpuTarget
+from deltann.core.board import BoardFacts
+from deltann.core.errors import StudyError
+from deltann.core.model import LabelSpace, ModelSource
+from deltann.core.pairs import pair_factor
+from deltann.core.recipes import NAMED_RECIPES
+from deltann.core.variant import Variant
+from deltann.study.estimate import DEFAULT_BUILD_S, History, latency_key
+from deltann.study.plan import Plan, make_plan
+from deltann.study.study import Study, load_study
+
+TORCH_MODEL = ModelSource(
+    name="net",
+    framework="torch",
+    zoo="net",
+    path=Path("net.pth"),
+    digest="0" * 64,
+    recipe=NAMED_RECIPES["torchvision"],
+    labels=LabelSpace(),
+)
+ONNX_MODEL = replace(TORCH_MODEL, framework="onnx", zoo=None, path=Path("net.onnx"))
+LOCAL = BoardFacts(
+    name="local",
+    cpu=CpuTarget("x86_64-linux-gnu", "znver4"),
+    cores=4,
+    runtimes={"tvm": None, "onnxruntime": None},
+)
+TOOLS = {"apache-tvm": "0.27.0.post1", "torch": "2.13.0"}
+
+
+def build_key_of(variant: Variant, board: BoardFacts) -> str:
+    return f"{variant.build_factors()} for {board.cpu}"
+
+
+def study_of(folder: Path, factors: Mapping[str, Any], **others: Any) -> Study:
+    path = folder / "study.yaml"
+    # JSON is YAML.
+    path.write_text(
+        json.dumps({"schema": 1, "model": "net", "data": "foolbox", "factors": factors, **others})
+    )
+    return load_study(path)
+
+
+def plan_of(
+    folder: Path,
+    factors: Mapping[str, Any],
+    *,
+    model: ModelSource = TORCH_MODEL,
+    boards: tuple[BoardFacts, ...] = (LOCAL,),
+    tools: Mapping[str, str] = TOOLS,
+    history: History | None = None,
+    images: int | None = None,
+    **others: Any,
+) -> Plan:
+    study = study_of(folder, factors, **others)
+    return make_plan(study, model, boards, tools, history, build_key_of=build_key_of, images=images)
+
+
+def labels(plan: Plan) -> list[str]:
+    return [trial.variant.label for trial in plan.trials]
+
+
+def test_full_grid_with_collapsed_factors(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"importer": ["torch", "onnx"], "level": ["O0", "O3"], "threads": 2})
+    assert labels(plan) == [
+        "tvm/torch/O0/2t",
+        "tvm/torch/O3/2t",
+        "tvm/onnx/O0/2t",
+        "tvm/onnx/O3/2t",
+        "onnxruntime/onnx/2t",
+    ]
+    assert plan.pairs == {"runtime": 2, "importer": 2, "level": 2}
+    assert plan.counts.variants == plan.counts.trials == plan.counts.builds == 5
+    assert plan.counts.pairs == 6
+    assert plan.warnings == ()
+
+
+def test_threads_are_the_boards_own_unless_given(tmp_path: Path) -> None:
+    assert {trial.variant.threads for trial in plan_of(tmp_path, {}).trials} == {4}
+    assert {trial.variant.threads for trial in plan_of(tmp_path, {"threads": [1, 2]}).trials} == {1, 2}
+
+
+def test_threads_share_a_build(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"threads": [1, 2], "binding": ["none", "cores"]})
+    assert plan.counts.trials == 8
+    assert plan.counts.builds == 2
+
+
+def test_each_artifact_is_asked_for_once(tmp_path: Path) -> None:
+    asked: list[Variant] = []
+
+    def key(variant: Variant, board: BoardFacts) -> str:
+        asked.append(variant)
+        return build_key_of(variant, board)
+
+    study = study_of(tmp_path, {"threads": [1, 2, 3], "level": ["O0", "O1"]})
+    make_plan(study, TORCH_MODEL, (LOCAL,), TOOLS, build_key_of=key)
+    assert len(asked) == 3
+
+
+def test_edit_that_misses_a_level_is_left_out_with_a_reason(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"runtime": "tvm", "level": ["O0", "O3"], "passes": [{}, {"drop": "FuseTIR"}]})
+    assert labels(plan) == ["tvm/onnx/O0/4t", "tvm/onnx/O3/4t", "tvm/onnx/O3/-FuseTIR/4t"]
+    assert [item.what for item in plan.left_out] == ["tvm/O0/-FuseTIR"]
+    assert "FuseTIR" in plan.left_out[0].reason
+
+
+def test_file_of_onnx_cannot_be_imported_as_torch(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"importer": ["torch", "onnx"], "threads": 1}, model=ONNX_MODEL)
+    assert labels(plan) == ["tvm/onnx/O3/1t", "onnxruntime/onnx/1t"]
+    assert "ONNX file" in plan.left_out[0].reason
+
+
+def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"no combination.*ONNX file"):
+        plan_of(tmp_path, {"runtime": "tvm", "importer": "torch"}, model=ONNX_MODEL)
+
+
+def test_runtime_that_a_board_lacks_is_missing(tmp_path: Path) -> None:
+    board = replace(LOCAL, runtimes={"tvm": "libtvm_runtime.so is not there"})
+    plan = plan_of(tmp_path, {}, boards=(board,))
+    assert [trial.missing for trial in plan.trials] == [
+        "board local cannot run tvm: libtvm_runtime.so is not there",
+        "board local cannot run onnxruntime: its agent does not know onnxruntime",
+    ]
+    assert {trial.build_key for trial in plan.trials} == {""}
+    assert plan.counts.skipped == 2
+    assert plan.counts.builds == plan.counts.pairs == 0
+
+
+def test_torch_that_is_not_installed_is_missing(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"importer": ["torch", "onnx"]}, tools={})
+    assert all(trial.missing and "deltann[torch]" in trial.missing for trial in plan.trials)
+    of_file = plan_of(tmp_path, {}, tools={}, model=ONNX_MODEL)
+    assert of_file.counts.skipped == 0
+
+
+def test_cpu_without_a_name_needs_one(tmp_path: Path) -> None:
+    board = replace(LOCAL, cpu=None)
+    plan = plan_of(tmp_path, {"runtime": "tvm", "mcpu": ["detected", "x86-64-v3"]}, boards=(board,))
+    detected, named = plan.trials
+    assert detected.missing is not None
+    assert "give mcpu" in detected.missing
+    assert named.missing is None
+
+
+def test_unknown_board(tmp_path: Path) -> None:
+    study = replace(study_of(tmp_path, {}), boards=("pi",))
+    with pytest.raises(StudyError, match=r"study\.yaml: unknown board 'pi'.*Known: local"):
+        make_plan(study, TORCH_MODEL, (LOCAL,), TOOLS, build_key_of=build_key_of)
+
+
+def test_boards_of_other_sizes(tmp_path: Path) -> None:
+    study = replace(study_of(tmp_path, {}), boards=("local", "pi"))
+    pi = replace(LOCAL, name="pi", cores=8, emulated=True)
+    plan = make_plan(study, TORCH_MODEL, (LOCAL, pi), TOOLS, build_key_of=build_key_of)
+    assert {(trial.board, trial.variant.threads) for trial in plan.trials} == {("local", 4), ("pi", 8)}
+    assert "board" not in plan.pairs
+    assert any("give threads in the study" in warning for warning in plan.warnings)
+    assert any("emulated" in warning for warning in plan.warnings)
+
+    fixed = replace(study, factors=replace(study.factors, threads=(2,)))
+    plan = make_plan(fixed, TORCH_MODEL, (LOCAL, pi), TOOLS, build_key_of=build_key_of)
+    assert plan.pairs == {"runtime": 2, "board": 2}
+
+
+def test_warnings(tmp_path: Path) -> None:
+    no_onnx = plan_of(tmp_path, {"importer": "torch", "level": ["O0", "O3"]})
+    assert any("add onnx to the importers" in warning for warning in no_onnx.warnings)
+    too_many = plan_of(tmp_path, {"threads": 16})
+    assert any("4 cores" in warning and "16 threads" in warning for warning in too_many.warnings)
+    alone = plan_of(tmp_path, {"runtime": "tvm"})
+    assert any("nothing to compare" in warning for warning in alone.warnings)
+
+
+def test_estimate(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"level": ["O0", "O3"]}, images=100, protocol={"warmup_runs": 5, "rounds": 2})
+    assert plan.estimate.building_s == 3 * DEFAULT_BUILD_S
+    assert "guess" in plan.estimate.building_basis
+    assert plan.estimate.measuring_s is None
+    assert "unknown until measured" in plan.estimate.measuring_basis
+
+    first = plan.trials[0]
+    history = History(
+        built={first.build_key: 2.0, "older": 4.0, "oldest": 6.0},
+        latency_s={latency_key(first): 0.5, "older": 0.01, "oldest": 0.02},
+    )
+    again = plan_of(
+        tmp_path,
+        {"level": ["O0", "O3"]},
+        images=100,
+        history=history,
+        protocol={"warmup_runs": 5, "rounds": 2},
+    )
+    assert again.counts.cached_builds == 1
+    assert again.estimate.building_s == 2 * 4.0
+    assert again.estimate.measuring_s == pytest.approx(205 * (0.5 + 0.02 + 0.02))
+
+
+def test_ids_depend_on_what_matters(tmp_path: Path) -> None:
+    def identity(**changes: Any) -> tuple[str, str]:
+        plan = plan_of(tmp_path, {"runtime": "onnxruntime"}, **changes)
+        return plan.trials[0].variant_id, plan.trials[0].trial_id
+
+    usual = identity()
+    assert identity() == usual
+    assert identity(attempts=5) == usual
+    other_protocol = identity(protocol={"rounds": 9})
+    assert other_protocol[0] == usual[0]
+    assert other_protocol[1] != usual[1]
+    recipe = replace(TORCH_MODEL, recipe=replace(TORCH_MODEL.recipe, crop_fraction=0.5))
+    assert identity(model=recipe)[0] == usual[0]
+    assert identity(model=recipe)[1] != usual[1]
+    assert identity(model=replace(TORCH_MODEL, digest="1" * 64))[0] != usual[0]
+    assert identity(tools={**TOOLS, "torch": "2.14"})[0] != usual[0]
+
+
+def test_json(tmp_path: Path) -> None:
+    view = json.loads(json.dumps(plan_of(tmp_path, {}).to_json()))
+    assert view["counts"]["trials"] == 2
+    assert view["trials"][0]["factors"]["board"] == "local"
+    assert view["pairs"] == {"runtime": 1}
+
+
+GRID = {
+    "runtime": ["tvm", "onnxruntime"],
+    "importer": ["torch", "onnx"],
+    "level": ["O0", "O1", "O3"],
+    "passes": [{}, {"drop": ["FuseTIR"]}],
+    "mattr": [[], ["-fma"]],
+    "fast_math": [False, True],
+    "threads": [1, 2],
+}
+
+
+@given(
+    st.fixed_dictionaries({}, optional={name: st.permutations(values) for name, values in GRID.items()}),
+    st.randoms(use_true_random=False),
+)
+def test_order_of_values_changes_nothing_but_the_order(
+    tmp_path_factory: pytest.TempPathFactory, factors: dict[str, list[Any]], random: Any
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    shuffled = {name: random.sample(values, len(values)) for name, values in factors.items()}
+    one, other = plan_of(folder, factors), plan_of(folder, shuffled)
+    assert {trial.trial_id for trial in one.trials} == {trial.trial_id for trial in other.trials}
+    assert set(one.left_out) == set(other.left_out)
+    assert one.pairs == other.pairs
+    assert one.counts == other.counts
+    assert one.estimate == other.estimate
+    assert set(one.warnings) == set(other.warnings)
+    assert len({trial.trial_id for trial in one.trials}) == len({trial.variant for trial in one.trials})
+
+
+def test_pairs_are_those_of_asking_every_two(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, GRID)
+    factors = [trial.factors() for trial in plan.trials]
+    found = [factor for a, b in combinations(factors, 2) if (factor := pair_factor(a, b))]
+    assert plan.counts.pairs == len(found)
+    assert plan.pairs == {name: found.count(name) for name in set(found)}
