@@ -1,5 +1,6 @@
 """Whether a board can run what an artifact was made for; found out before anything of it is loaded."""
 
+from deltann_agent.devices import covers
 from deltann_proto.v1 import agent_pb2 as pb
 
 
@@ -26,6 +27,9 @@ def misfit(
                 f"the artifact needs the CPU features {', '.join(lacking)}, which this board ({board}) "
                 "lacks; build it for this board's own kind"
             )
+    gpu_lack = _gpu_misfit(needs, machine, board) if needs.gpu_arch else None
+    if gpu_lack is not None:
+        return gpu_lack
     if needs.runtime_version and runtime_version and needs.runtime_version != runtime_version:
         return (
             f"the artifact was compiled by version {needs.runtime_version} of its compiler, "
@@ -35,3 +39,26 @@ def misfit(
         needed_mib, free_mib = needs.memory_bytes / 2**20, memory_available_bytes / 2**20
         return f"the artifact needs {needed_mib:.0f} MiB of memory, {free_mib:.0f} MiB are free on this board"
     return None
+
+
+def _gpu_misfit(needs: pb.Needs, machine: pb.Machine, board: str) -> str | None:
+    gpu = next((one for one in machine.accelerators if one.kind == "cuda"), None)
+    if gpu is None:
+        return f"the artifact is for a GPU through CUDA ({needs.gpu_arch}), this board ({board}) has none"
+    if _generation(gpu.arch) < _generation(needs.gpu_arch):
+        return (
+            f"the artifact is for GPUs from {needs.gpu_arch} on, the {gpu.name} of this board is {gpu.arch}; "
+            "build it for this board's own GPU"
+        )
+    if needs.cuda_version and gpu.cuda_version and not covers(gpu.cuda_version, needs.cuda_version):
+        return (
+            f"the artifact needs a driver that knows CUDA {needs.cuda_version}, the one of this board "
+            f"({gpu.driver}) knows {gpu.cuda_version}; update the driver"
+        )
+    return None
+
+
+def _generation(arch: str) -> int:
+    """Return 87 of sm_87; one that is not known counts as the newest."""
+    number = arch.removeprefix("sm_").rstrip("a")
+    return int(number) if number.isdecimal() else 1000

@@ -29,12 +29,15 @@ class Setup:
         `none` or `cores`.
     library
         Path of libtvm_runtime.so; empty for other runtimes.
+    device
+        What computes: `cpu`, `cuda` or `opencl`.
     """
 
     runtime: str
     threads: int
     binding: str
     library: str
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deltann_agent import frames, machine, telemetry
+from deltann_agent.devices import CPU, CUDA, OPENCL, has_part, why_no_cuda
 from deltann_agent.errors import ConflictError
 from deltann_agent.fitness import misfit
 from deltann_agent.request import TrialFiles, check_inputs_file, check_request, worker_kind
@@ -43,9 +44,30 @@ class Here:
             raise ConflictError(f"the runtime {name} is not available: {info.reason}")
         return info
 
+    def machine(self) -> pb.Machine:
+        """Return what the board is, its GPUs included; an emulated one would show those beneath."""
+        described = machine.describe(self.platform)
+        if not described.emulated:
+            described.accelerators.extend(telemetry.accelerators())
+        return described
+
     def worker_kind(self, request: pb.RunTrialRequest | pb.PrepareWorkerRequest) -> frames.Setup:
         """Return the kind of worker that a request needs here."""
         return worker_kind(request, str(self.library) if request.runtime == TVM else "")
+
+    def devices(self, runtime: str, board: pb.Machine) -> dict[str, str]:
+        """Return every device that a runtime may know, with the reason why it cannot; empty when it can."""
+        if runtime != TVM or self.library is None:
+            return {CPU: ""}
+        no_opencl = "" if has_part(self.library, OPENCL) else "the runtime was built without OpenCL"
+        no_cuda = why_no_cuda(has_part(self.library, CUDA), board.accelerators)
+        return {CPU: "", CUDA: no_cuda, OPENCL: no_opencl}
+
+    def _why_no_device(self, runtime: str, device: str, board: pb.Machine) -> str | None:
+        if device == CPU:
+            return None
+        reason = self.devices(runtime, board).get(device, f"{runtime} does not know it")
+        return f"{runtime} cannot compute on {device} here: {reason}" if reason else None
 
     def prepare(self, request: pb.RunTrialRequest, files: TrialFiles, pool: WorkerPool) -> Trial:
         """Return the trial, which has ended already if the board lacks what its artifact needs.
@@ -68,8 +90,9 @@ class Here:
             pool=pool,
             telemetry=Telemetry(machine.emulation(self.platform.architecture)),
         )
-        board, free_bytes = machine.describe(self.platform), telemetry.memory_available_bytes()
+        board, free_bytes = self.machine(), telemetry.memory_available_bytes()
         lack = misfit(request.needs, board, runtime.compiler_version, free_bytes)
+        lack = lack or self._why_no_device(request.runtime, request.device or CPU, board)
         if lack is not None:
             trial.end(pb.Failed.UNFIT, lack)
         return trial

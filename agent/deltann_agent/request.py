@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deltann_agent import frames
+from deltann_agent.devices import CPU, DEVICES
 from deltann_agent.errors import InvalidError
 from deltann_proto.v1 import agent_pb2 as pb
 
@@ -45,6 +46,8 @@ def check_worker(request: pb.RunTrialRequest | pb.PrepareWorkerRequest) -> None:
         raise InvalidError(f"threads must be 1 or more, not {request.threads}")
     if request.binding not in (pb.BINDING_NONE, pb.BINDING_CORES):
         raise InvalidError("binding must be BINDING_NONE or BINDING_CORES")
+    if (request.device or CPU) not in DEVICES:
+        raise InvalidError(f"no device {request.device!r} is known here; known are {', '.join(DEVICES)}")
 
 
 def check_inputs_file(request: pb.RunTrialRequest, size_bytes: int) -> None:
@@ -60,7 +63,7 @@ def check_inputs_file(request: pb.RunTrialRequest, size_bytes: int) -> None:
 def worker_kind(request: pb.RunTrialRequest | pb.PrepareWorkerRequest, library: str) -> frames.Setup:
     """Return the kind of worker that the trial needs."""
     binding = "cores" if request.binding == pb.BINDING_CORES else "none"
-    return frames.Setup(request.runtime, request.threads, binding, library)
+    return frames.Setup(request.runtime, request.threads, binding, library, request.device or CPU)
 
 
 def make_order(request: pb.RunTrialRequest, files: TrialFiles) -> frames.Order:

@@ -35,7 +35,7 @@ class _Utilization(ctypes.Structure):
     _fields_ = (("gpu", ctypes.c_uint), ("memory", ctypes.c_uint))
 
 
-_T = TypeVar("_T", ctypes.c_uint, ctypes.c_ulonglong, ctypes.c_void_p, _Memory, _Utilization)
+_T = TypeVar("_T", ctypes.c_int, ctypes.c_uint, ctypes.c_ulonglong, ctypes.c_void_p, _Memory, _Utilization)
 
 
 def decode_reasons(bits: int) -> tuple[str, ...]:
@@ -121,7 +121,12 @@ class NvidiaGpu:
             arch=self._arch() or "",
             driver=self._nvml.text("nvmlSystemGetDriverVersion") or "",
             memory_bytes=None if memory is None else memory.total,
+            cuda_version=self._cuda_version(),
         )
+
+    def _cuda_version(self) -> str:
+        number = self._nvml.value("nvmlSystemGetCudaDriverVersion_v2", ctypes.c_int)
+        return "" if number is None else f"{number.value // 1000}.{number.value % 1000 // 10}"
 
     def _arch(self) -> str | None:
         major, minor = ctypes.c_int(), ctypes.c_int()

@@ -36,8 +36,11 @@ class Executor(Protocol):
             With cause BAD_INPUT, where the runtime knows beforehand what the model takes.
         """
 
+    def feed(self) -> None:
+        """Bring the values of the input to where they are computed with; to be called when they changed."""
+
     def run(self) -> None:
-        """Run once."""
+        """Run once; what computes has ended when it returns."""
 
     def get_output(self) -> Array:
         """Return the output of the last run; valid until the next one."""

@@ -32,6 +32,7 @@ def run_trial(order: Order, runtime: Runtime, emit: Emit) -> None:
         memory.give_back()
         executor.set_input(inputs.buffer)
         inputs.fill(0)
+        executor.feed()
         first_run_ns = _run(executor)
         _check_output(order, executor)
         warmup_ns = sum(_run(executor) for _ in range(order.warmup_runs))
@@ -92,12 +93,13 @@ class _Runs:
 def _measure(order: Order, executor: Executor, inputs: InputSet, emit: Emit) -> tuple[int, int]:
     digests = array("q", bytes(8 * order.count))
     output_bytes = executor.get_output().nbytes
-    run, fill = executor.run, inputs.fill
+    run, fill, feed = executor.run, inputs.fill, executor.feed
     origin_ns = perf_counter_ns()
     runs = _Runs(emit, origin_ns)
     for round_ in range(order.rounds):
         for index in range(order.count):
             fill(index)
+            feed()
             start_ns = perf_counter_ns()
             run()
             end_ns = perf_counter_ns()

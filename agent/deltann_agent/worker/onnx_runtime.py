@@ -85,6 +85,9 @@ class OnnxExecutor:
             raise TrialError("BAD_INPUT", f"the model takes {takes}, the trial gives {given}")
         self._feed = {self._input.name: self._library.OrtValue.ortvalue_from_numpy(array)}
 
+    def feed(self) -> None:
+        """Do nothing: the input is read where it is."""
+
     def run(self) -> None:
         """Run once."""
         self._result = self._session.run_with_ort_values(self._outputs, self._feed)

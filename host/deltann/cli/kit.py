@@ -44,6 +44,14 @@ def build(
         Path | None,
         typer.Option("--wheels", help="Folder with wheels that are in no package index.", show_default=False),
     ] = None,
+    cuda: Annotated[
+        bool | None,
+        typer.Option(
+            "--cuda/--no-cuda",
+            help="With what TVM needs for an NVIDIA GPU. [default: if that kind of board has one]",
+            show_default=False,
+        ),
+    ] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Make the kit for a kind of board; the first time, wheels are fetched by pip.
@@ -51,6 +59,8 @@ def build(
     [bold]Examples:[/] deltann kit build --board rpi4
 
     deltann kit build --board jetson-orin --python 3.10 --runtimes tvm,onnxruntime
+
+    deltann kit build --board x86-64-v3 --cuda
     """
     kit = build_kit(
         board,
@@ -59,6 +69,7 @@ def build(
         output=folder,
         runtime_library=runtime_library,
         wheels=wheels,
+        cuda=cuda,
         on_note=lambda words: say(err, words),
     )
     if output is Format.JSON:

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from deltann.cli.output import Format, FormatOption, out, print_json
+from deltann.core.factors import Device
 from deltann.core.passes import LEVELS, PASSES, resolve_passes
 from deltann.core.variant import PassEdits
 
@@ -18,6 +19,7 @@ def passes(
     drop: Annotated[
         list[str] | None, typer.Option("--drop", help="Leave this pass out of the level.")
     ] = None,
+    device: Annotated[Device, typer.Option("--device", help="What computes.")] = Device.CPU,
     add: Annotated[list[str] | None, typer.Option("--add", help="Add this pass to the level.")] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
@@ -26,7 +28,7 @@ def passes(
     [bold]Example:[/] deltann passes --level O3 --drop FuseOps --drop FuseTIR
     """
     if level is not None:
-        names = resolve_passes(level, PassEdits(tuple(drop or ()), tuple(add or ())))
+        names = resolve_passes(level, PassEdits(tuple(drop or ()), tuple(add or ())), device)
         if output is Format.JSON:
             print_json({"level": level, "passes": list(names)})
             return

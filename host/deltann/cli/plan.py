@@ -8,6 +8,7 @@ from rich.text import Text
 from deltann.cli.output import Format, FormatOption, err, out, print_json, say
 from deltann.cli.study_options import (
     Boards,
+    Devices,
     Images,
     Importers,
     InventoryFile,
@@ -32,6 +33,7 @@ def plan(
     levels: Levels = None,
     runtimes: Runtimes = None,
     importers: Importers = None,
+    devices: Devices = None,
     threads: Threads = None,
     boards: Boards = None,
     recipe: RecipeName = None,
@@ -44,7 +46,9 @@ def plan(
 
     [bold]Example:[/] deltann plan studies/demo.yaml
     """
-    words = StudyWords(subject, images, levels, runtimes, importers, threads, boards, recipe, limit, rounds)
+    words = StudyWords(
+        subject, images, levels, runtimes, importers, devices, threads, boards, recipe, limit, rounds
+    )
     lab = Lab(inventory)
     answer = asyncio.run(plan_study(words.read(lab), _show_note, lab))
     if output is Format.JSON:

@@ -20,6 +20,7 @@ from deltann.cli.output import (
 from deltann.cli.progress import RunDisplay
 from deltann.cli.study_options import (
     Boards,
+    Devices,
     Images,
     Importers,
     InventoryFile,
@@ -52,6 +53,7 @@ def run(
     levels: Levels = None,
     runtimes: Runtimes = None,
     importers: Importers = None,
+    devices: Devices = None,
     threads: Threads = None,
     boards: Boards = None,
     recipe: RecipeName = None,
@@ -76,7 +78,9 @@ def run(
 
     deltann run --resume runs/demo-20260101-120000
     """
-    words = StudyWords(subject, images, levels, runtimes, importers, threads, boards, recipe, limit, rounds)
+    words = StudyWords(
+        subject, images, levels, runtimes, importers, devices, threads, boards, recipe, limit, rounds
+    )
     lab = Lab(inventory)
     with RunDisplay() as display:
         remembered = _FolderOf(display)

@@ -40,6 +40,10 @@ Importers = Annotated[
     str | None,
     typer.Option("--importers", help="Importers: torch,onnx.", rich_help_panel=_PANEL),
 ]
+Devices = Annotated[
+    str | None,
+    typer.Option("--devices", help="What computes with TVM: cpu,cuda,opencl.", rich_help_panel=_PANEL),
+]
 Threads = Annotated[
     str | None,
     typer.Option("--threads", help="Numbers of threads, e.g. 1,2.", rich_help_panel=_PANEL),
@@ -83,6 +87,7 @@ class StudyWords:
     levels: str | None
     runtimes: str | None
     importers: str | None
+    devices: str | None
     threads: str | None
     boards: str | None
     recipe: str | None
@@ -123,6 +128,7 @@ class StudyWords:
             levels=_words(self.levels),
             runtimes=_words(self.runtimes),
             importers=_words(self.importers),
+            devices=_words(self.devices),
             threads=_numbers(self.threads),
             boards=_words(self.boards),
             recipe=self.recipe,

@@ -14,7 +14,8 @@ from deltann.child import ChildOutcome, run_child
 from deltann.compile.store import find_artifact, keep_artifact, past_builds_s
 from deltann.core.artifact import Artifact, BuildFailure, CpuTarget, TensorSpec
 from deltann.core.errors import ResultsError
-from deltann.core.factors import Importer, Runtime
+from deltann.core.factors import Device, Importer, Runtime
+from deltann.core.gpu import NVRTC_PACKAGE, GpuTarget
 from deltann.core.hashing import digest_file, digest_record
 from deltann.core.variant import TvmOptions
 
@@ -26,6 +27,7 @@ _IMPORTER_TOOLS = {
     Importer.TORCH: ("torch", "efficientnet-lite-pytorch"),
     Importer.ONNX: ("onnx",),
 }
+_CUDA_TOOLS = (NVRTC_PACKAGE, "nvidia-cuda-runtime", "nvidia-cuda-cccl")
 # A build is one thread of LLVM; what else could start threads would only take them from other builds.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1", "TVM_BIND_THREADS": "0"}
 
@@ -48,6 +50,8 @@ class BuildRequest:
         The one input, its shape fixed; its name must be the ONNX file's.
     output
         For its name; shape and dtype are what the compiled model gives.
+    gpu
+        What the kernels are for; None for the CPU.
     """
 
     importer: Importer
@@ -58,6 +62,7 @@ class BuildRequest:
     cpu: CpuTarget
     input: TensorSpec
     output: TensorSpec
+    gpu: GpuTarget | None = None
 
 
 def build_key(request: BuildRequest) -> str:
@@ -75,9 +80,10 @@ def build_key(request: BuildRequest) -> str:
             "dtype": request.input.dtype,
             "passes": request.passes,
             "cpu": str(request.cpu),
+            "gpu": str(request.gpu) if request.gpu else None,
             "llvm_opt": options.llvm_opt,
             "fast_math": options.fast_math,
-            "tools": tool_versions(request.importer),
+            "tools": _tool_versions(request),
             "code": _code_digest(),
         }
     )
@@ -132,10 +138,11 @@ def build(
         return keep_artifact(artifact, folder, {"unscheduled": outcome.result["unscheduled"]})
 
 
-def tool_versions(importer: Importer) -> dict[str, str]:
+def _tool_versions(request: BuildRequest) -> dict[str, str]:
     """Return the versions of the installed tools that have a hand in a build."""
     versions = {}
-    for name in (*_TOOLS, *_IMPORTER_TOOLS[importer]):
+    of_gpu = _CUDA_TOOLS if request.gpu and request.gpu.device is Device.CUDA else ()
+    for name in (*_TOOLS, *_IMPORTER_TOOLS[request.importer], *of_gpu):
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     return versions
@@ -178,6 +185,7 @@ def _artifact(request: BuildRequest, key: str, library: Path, outcome: ChildOutc
         target=request.cpu,
         cpu_features=tuple(made["cpu_features"]),
         passes=tuple(made["passes"]),
-        tool_versions=tool_versions(request.importer),
+        tool_versions=_tool_versions(request),
         build_s=outcome.wall_s,
+        gpu=request.gpu,
     )

@@ -13,6 +13,7 @@ from tvm import relax
 from deltann.compile.canonicalize import canonicalize
 from deltann.compile.fold import fold_constant
 from deltann.compile.schedule import schedule_cpu
+from deltann.compile.schedule_gpu import bind_threads, schedule_gpu
 from deltann.core.errors import CompileError
 from deltann.core.passes import LOWERING, PASSES
 
@@ -70,6 +71,10 @@ def _pass(name: str, unscheduled: dict[str, str]) -> Any:
         return fold_constant()
     if name == "ScheduleCpu":
         return schedule_cpu(unscheduled)
+    if name == "ScheduleGpu":
+        return schedule_gpu()
+    if name == "BindThreads":
+        return bind_threads()
     return getattr(relax.transform, name)(**(PASSES[name].arguments if name in PASSES else {}))
 
 

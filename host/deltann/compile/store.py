@@ -9,7 +9,8 @@ from typing import Any
 
 from deltann.core.artifact import Artifact, CpuTarget, TensorSpec
 from deltann.core.errors import ResultsError
-from deltann.core.factors import Runtime
+from deltann.core.factors import Device, Runtime
+from deltann.core.gpu import GpuTarget
 from deltann.core.hashing import digest_file
 
 
@@ -88,6 +89,7 @@ def _read_manifest(path: Path) -> Artifact | None:
             passes=tuple(record["passes"]),
             tool_versions=record["tool_versions"],
             build_s=record["build_s"],
+            gpu=_gpu(record["gpu"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None  # an older version's, or half of one: built again
@@ -95,6 +97,10 @@ def _read_manifest(path: Path) -> Artifact | None:
 
 def _spec(record: Mapping[str, Any]) -> TensorSpec:
     return TensorSpec(record["name"], tuple(record["shape"]), record["dtype"])
+
+
+def _gpu(record: Mapping[str, Any] | None) -> GpuTarget | None:
+    return None if record is None else GpuTarget(Device(record["device"]), record["arch"])
 
 
 def _cpu(record: Mapping[str, Any]) -> CpuTarget:

@@ -11,6 +11,7 @@ from tvm.target import codegen
 from deltann.core.artifact import CpuTarget
 from deltann.core.cpu_features import architecture_of, linux_names
 from deltann.core.errors import CompileError
+from deltann.core.gpu import GpuTarget
 from deltann.core.words import suggest
 
 
@@ -43,6 +44,12 @@ def tvm_target(cpu: CpuTarget, llvm_opt: int = 3, fast_math: bool = False) -> An
     if fast_math:
         options["fast-math"] = True
     return tvm.target.Target(options)
+
+
+def with_gpu(host: Any, gpu: GpuTarget) -> Any:
+    """Return the TVM target of a GPU, driven by code for the CPU target `host`."""
+    options = {"arch": gpu.arch} if gpu.arch else {}
+    return tvm.target.Target({"kind": gpu.device.value, **options, "host": host})
 
 
 def needed_features(target: Any) -> tuple[str, ...]:

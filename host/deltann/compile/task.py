@@ -7,7 +7,8 @@ from typing import Any
 from deltann.child import serve
 from deltann.core.artifact import CpuTarget, TensorSpec
 from deltann.core.errors import MissingPackageError
-from deltann.core.factors import Importer
+from deltann.core.factors import Device, Importer
+from deltann.core.gpu import GpuTarget
 
 
 def compile_model(request: dict[str, Any]) -> dict[str, Any]:
@@ -23,10 +24,16 @@ def compile_model(request: dict[str, Any]) -> dict[str, Any]:
         sys.modules["torch"] = None  # type: ignore[assignment]  # TVM would load it: seconds for nothing
     from deltann.compile.link import link
     from deltann.compile.pipeline import compile_module
-    from deltann.compile.target import needed_features, tvm_target
+    from deltann.compile.target import needed_features, tvm_target, with_gpu
 
     cpu = CpuTarget(request["cpu"]["triple"], request["cpu"]["mcpu"], tuple(request["cpu"]["mattr"]))
-    target = tvm_target(cpu, request["options"]["llvm_opt"], request["options"]["fast_math"])
+    host = tvm_target(cpu, request["options"]["llvm_opt"], request["options"]["fast_math"])
+    gpu = _gpu_of(request)
+    if gpu is not None and gpu.device is Device.CUDA:
+        from deltann.compile.cuda import make_tvm_store_ptx
+
+        make_tvm_store_ptx(gpu.arch, fast_math=request["options"]["fast_math"])
+    target = host if gpu is None else with_gpu(host, gpu)
     module = _import_model(importer, request)
     output = module["main"].ret_ty
     compiled = compile_module(module, request["passes"], target)
@@ -37,11 +44,16 @@ def compile_model(request: dict[str, Any]) -> dict[str, Any]:
     compiled.executable.export_library(request["library"], fcompile=link_objects)
     return {
         "passes": compiled.passes,
-        "cpu_features": needed_features(target),
+        "cpu_features": needed_features(host),
         "output_shape": [int(size) for size in output.shape],
         "output_dtype": str(output.dtype),
         "unscheduled": compiled.unscheduled,
     }
+
+
+def _gpu_of(request: dict[str, Any]) -> GpuTarget | None:
+    given = request["gpu"]
+    return None if given is None else GpuTarget(Device(given["device"]), given["arch"])
 
 
 def _import_model(importer: Importer, request: dict[str, Any]) -> Any:

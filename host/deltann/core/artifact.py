@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deltann.core.factors import Runtime
+from deltann.core.gpu import GpuTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Artifact:
         The file: a shared library for TVM, an ONNX file for ONNX Runtime.
     target
         None where the runtime compiles for its own machine.
+    gpu
+        What its kernels are for; None where the CPU runs them.
     cpu_features
         CPU features that the code needs, as LLVM names them; empty where unknown.
     passes
@@ -71,6 +74,13 @@ class Artifact:
     passes: tuple[str, ...]
     tool_versions: dict[str, str]
     build_s: float
+    gpu: GpuTarget | None = None
+
+    @property
+    def target_words(self) -> str | None:
+        """The CPU, and the GPU where there is one, in words."""
+        parts = [str(part) for part in (self.target, self.gpu) if part]
+        return " + ".join(parts) or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Boards: a machine with an agent, as the inventory lists it and as a plan needs to know it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deltann.core.artifact import CpuTarget
+from deltann.core.factors import Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Board:
         Whether the inventory says that it is emulated.
     power_cycle
         A command on this machine that takes its power away and gives it back; None when there is none.
+    cuda_arch
+        Of its GPU, where the inventory says it, e.g. `sm_90`.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Board:
     emulated: bool = False
     ssh: SshAccess | None = None
     power_cycle: str | None = None
+    cuda_arch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,10 @@ class BoardFacts:
         Every runtime the agent knows, with the reason why it cannot be used; None when it can.
     emulated
         Whether the machine is emulated, so that its times are no evidence.
+    devices
+        Every device that TVM may use there, with the reason why it cannot; None when it can.
+    cuda_arch
+        Of its GPU, e.g. `sm_87`; None where it has none for CUDA, or none that is known.
     facts
         Name and value of everything else worth keeping about the machine.
     """
@@ -82,4 +90,6 @@ class BoardFacts:
     cores: int
     runtimes: Mapping[str, str | None]
     emulated: bool = False
+    devices: Mapping[Device, str | None] = field(default_factory=lambda: {Device.CPU: None})
+    cuda_arch: str | None = None
     facts: tuple[tuple[str, str], ...] = ()

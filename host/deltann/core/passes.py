@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deltann.core.errors import StudyError
+from deltann.core.factors import Device
 from deltann.core.variant import PassEdits
 from deltann.core.words import enumerate_words, suggest
 
@@ -30,6 +31,8 @@ class PassInfo:
         Whether every level needs it, so that it cannot be dropped.
     arguments
         What it is called with, JSON-able.
+    devices
+        Those that it is for.
     """
 
     name: str
@@ -38,17 +41,30 @@ class PassInfo:
     requires: tuple[str, ...] = ()
     needed: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    devices: tuple[Device, ...] = tuple(Device)
 
 
 @dataclass(frozen=True, slots=True)
 class LevelInfo:
-    """An optimization level: its passes in the order they run; one may run several times."""
+    """An optimization level: its passes in the order they run; one may run several times.
+
+    Attributes
+    ----------
+    passes, gpu_passes
+        Where the CPU computes, and where a GPU does.
+    """
 
     name: str
     doc: str
     passes: tuple[str, ...]
+    gpu_passes: tuple[str, ...]
+
+    def passes_on(self, device: Device) -> tuple[str, ...]:
+        """Return the passes for a device."""
+        return self.passes if device is Device.CPU else self.gpu_passes
 
 
+_GPUS = (Device.CUDA, Device.OPENCL)
 PASSES: dict[str, PassInfo] = {
     entry.name: entry
     for entry in (
@@ -92,6 +108,20 @@ PASSES: dict[str, PassInfo] = {
             "ScheduleCpu",
             "schedule kernels for CPUs: tiled, vectorized, parallel, with packed weights",
             ours=True,
+            devices=(Device.CPU,),
+        ),
+        PassInfo(
+            "ScheduleGpu",
+            "schedule products and reductions for GPUs by TVM's rules: tiled, in shared memory",
+            ours=True,
+            devices=_GPUS,
+        ),
+        PassInfo(
+            "BindThreads",
+            "give every output element that has no schedule a thread of the GPU",
+            ours=True,
+            needed=True,
+            devices=_GPUS,
         ),
     )
 }
@@ -100,7 +130,7 @@ _LEVEL_DOCS: dict[str, str] = {
     "O0": "operators as naive loops, one kernel each",
     "O1": "O0, constants folded and operators fused",
     "O2": "O1 on a simplified graph: batch normalisation, padding and repeated work folded away",
-    "O3": "O2 with channels last and our CPU schedule",
+    "O3": "O2 with channels last and a schedule: ours on CPUs, TVM's rules on GPUs",
     "O4": "O3 in mixed precision: float16 products, float32 sums",
 }
 
@@ -134,14 +164,22 @@ PIPELINE: tuple[tuple[str, str], ...] = (
     ("FuseTIR", _FUSED),
     ("DataflowUseInplaceCalls", ""),
     ("ScheduleCpu", _FAST),
+    ("ScheduleGpu", _FAST),
+    ("BindThreads", _ALL),
 )
 """Every place of the pipeline in order: the pass, and the levels that run it there.
 
 A pass with several places is added at the last of them.
 """
 
+
+def _passes_of(level: str, device: Device) -> tuple[str, ...]:
+    places = (name for name, levels in PIPELINE if level in levels.split())
+    return tuple(name for name in places if device in PASSES[name].devices)
+
+
 LEVELS: dict[str, LevelInfo] = {
-    name: LevelInfo(name, doc, tuple(entry for entry, levels in PIPELINE if name in levels.split()))
+    name: LevelInfo(name, doc, _passes_of(name, Device.CPU), _passes_of(name, Device.CUDA))
     for name, doc in _LEVEL_DOCS.items()
 }
 
@@ -161,7 +199,7 @@ LOWERING: dict[str, str] = {
 """The passes that every build ends with, in order: from the graph to the virtual machine."""
 
 
-def resolve_passes(level: str, edits: PassEdits) -> tuple[str, ...]:
+def resolve_passes(level: str, edits: PassEdits, device: Device = Device.CPU) -> tuple[str, ...]:
     """Return the passes of an edited level in the order they will run, without the lowering at the end.
 
     Dropping a pass removes each of its runs. An added pass goes to its own place in `PIPELINE`.
@@ -169,31 +207,38 @@ def resolve_passes(level: str, edits: PassEdits) -> tuple[str, ...]:
     Raises
     ------
     StudyError
-        If the level or a pass is unknown; if a dropped pass is not in the level, cannot be left out or is
-        needed by another that stays; if an added pass is there already or needs another that is not.
+        If the level or a pass is unknown, or is for another device; if a dropped pass is not in the level,
+        cannot be left out or is needed by another that stays; if an added pass is there already or needs
+        another that is not.
     """
     if level not in LEVELS:
         raise StudyError(f"there is no optimization level {level!r}", hint=suggest(level, LEVELS))
-    _check_edits(level, edits)
+    _check_edits(level, edits, device)
     place_of = {name: place for place, (name, _) in enumerate(PIPELINE)}
     added = {place_of[name] for name in edits.add}
     passes = tuple(
         name
         for place, (name, levels) in enumerate(PIPELINE)
-        if place in added or (level in levels.split() and name not in edits.drop)
+        if place in added
+        or (level in levels.split() and name not in edits.drop and device in PASSES[name].devices)
     )
     _check_requirements(level, passes)
     return passes
 
 
-def _check_edits(level: str, edits: PassEdits) -> None:
-    have = LEVELS[level].passes
+def _check_edits(level: str, edits: PassEdits, device: Device) -> None:
+    have = LEVELS[level].passes_on(device)
     for name in (*edits.drop, *edits.add):
         if name not in PASSES:
             raise StudyError(f"there is no pass {name!r}", hint=suggest(name, PASSES))
         if (*edits.drop, *edits.add).count(name) > 1:
             raise StudyError(
                 f"the pass {name} is dropped or added more than once", hint="Name each pass at most once"
+            )
+        if device not in PASSES[name].devices:
+            raise StudyError(
+                f"the pass {name} is not for the device {device.value}",
+                hint=f"It is for {enumerate_words([one.value for one in PASSES[name].devices])}",
             )
     for name in edits.drop:
         if name not in have:

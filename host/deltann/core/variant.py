@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from deltann.core.factors import FACTOR_NAMES, Binding, Importer, Runtime
+from deltann.core.factors import FACTOR_NAMES, Binding, Device, Importer, Runtime
 from deltann.core.hashing import digest_record, short
 
 DETECTED_CPU = "detected"
@@ -30,6 +30,7 @@ class TvmOptions:
     mcpu: str = DETECTED_CPU
     mattr: tuple[str, ...] = ()
     fast_math: bool = False
+    device: Device = Device.CPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Variant:
         values: dict[str, str | None] = {
             "runtime": self.runtime.value,
             "importer": self.importer.value,
+            "device": self.device.value,
             "level": tvm.level if tvm else None,
             "passes": str(tvm.passes) if tvm else None,
             "llvm_opt": str(tvm.llvm_opt) if tvm else None,
@@ -66,6 +68,11 @@ class Variant:
             "binding": self.binding.value,
         }
         return {name: values[name] for name in FACTOR_NAMES}
+
+    @property
+    def device(self) -> Device:
+        """What computes; runtimes other than TVM use the CPU."""
+        return self.tvm.device if self.tvm else Device.CPU
 
     def build_factors(self) -> dict[str, Any]:
         """Return the factors that can change the bytes of the artifact, JSON-able."""
@@ -80,6 +87,8 @@ class Variant:
         """A short name for people: what is not at its default."""
         parts = [self.runtime.value, self.importer.value]
         if self.tvm:
+            if self.tvm.device is not Device.CPU:
+                parts.append(self.tvm.device.value)
             parts.append(self.tvm.level)
             defaults = TvmOptions(self.tvm.level)
             if self.tvm.passes != defaults.passes:

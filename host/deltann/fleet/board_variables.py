@@ -7,6 +7,7 @@ from typing import Any
 
 from deltann.core.board import Board, SshAccess
 from deltann.core.errors import BoardError
+from deltann.core.gpu import arch_number
 from deltann.core.known_boards import known_board
 from deltann.core.words import suggest
 from deltann.fleet.ansible_yaml import SEALED, Value
@@ -26,7 +27,14 @@ _OF_ANSIBLE = frozenset(
     }
 )
 # Those that no role takes: only this host asks them.
-OF_THE_HOST = frozenset({"deltann_board_kind", "deltann_board_emulated", "deltann_board_power_cycle"})
+OF_THE_HOST = frozenset(
+    {
+        "deltann_board_cuda_arch",
+        "deltann_board_emulated",
+        "deltann_board_kind",
+        "deltann_board_power_cycle",
+    }
+)
 # Those that only roles take; the roles' own argument_specs say what they are.
 OF_THE_ROLES = frozenset(
     {
@@ -95,6 +103,7 @@ def board_from(name: str, groups: tuple[str, ...], variables: Mapping[str, Value
             options=said.words("ansible_ssh_common_args"),
         ),
         power_cycle=said.text("deltann_board_power_cycle"),
+        cuda_arch=said.cuda_arch(),
     )
 
 
@@ -142,6 +151,13 @@ class _Variables:
                 name, f"must be a version of Python, not {data!r}", 'Write major and minor: "3.11"'
             )
         return data or DEFAULT_PYTHON
+
+    def cuda_arch(self) -> str | None:
+        name = "deltann_board_cuda_arch"
+        arch = self.text(name)
+        if arch is not None and arch_number(arch) is None:
+            raise self._refused(name, f"must be the architecture of a GPU, not {arch!r}", "Write e.g. sm_87")
+        return arch
 
     def kind(self) -> str | None:
         name = "deltann_board_kind"

@@ -9,6 +9,7 @@ from packaging.utils import parse_wheel_filename
 
 from deltann.core.errors import BoardError, StudyError
 from deltann.core.factors import Runtime
+from deltann.core.gpu import why_no_cuda
 from deltann.core.known_boards import known_board
 from deltann.core.words import suggest
 from deltann.fleet.kit_content import (
@@ -25,6 +26,7 @@ from deltann.fleet.wheels import (
     RUNTIME_LIBRARY,
     TVM_ARCHITECTURES,
     Platform,
+    fetch_cuda_libraries,
     fetch_runtime_library,
     fetch_wheels,
     tvm_version,
@@ -44,6 +46,7 @@ def build_kit(
     output: Path,
     runtime_library: Path | None = None,
     wheels: Path | None = None,
+    cuda: bool | None = None,
     on_note: Callable[[str], None] = lambda _: None,
 ) -> Kit:
     """Make the kit for a kind of board. The same content gives the same file under the same name.
@@ -63,6 +66,8 @@ def build_kit(
         file libtvm_runtime.version beside it.
     wheels
         A folder with wheels that are in no package index.
+    cuda
+        Whether TVM shall compute on an NVIDIA GPU; None: if boards of this kind have one that it can use.
     on_note
         Called with what a person may want to know meanwhile.
 
@@ -89,6 +94,9 @@ def build_kit(
     entries = [*own_entries(version), launcher(platform.python, with_library=library is not None)]
     if library is not None:
         entries += _library_entries(library, tvm)
+    if library is not None and (_has_cuda(kind) if cuda is None else cuda):
+        parts = fetch_cuda_libraries(platform.architecture, folder=wheels, on_note=on_note)
+        entries += [Entry(f"lib/{path.name}", _read(path)) for path in parts]
     for wheel in found:
         entries += wheel_entries(wheel)
     for entry in entries:
@@ -104,6 +112,11 @@ def build_kit(
         "distributions": distributions,
     }
     return write_kit(sorted(entries, key=lambda entry: entry.path), facts, output)
+
+
+def _has_cuda(kind: str) -> bool:
+    arch = known_board(kind).cuda_arch
+    return arch is not None and why_no_cuda(arch) is None
 
 
 def _architecture(kind: str) -> str:

@@ -1,6 +1,7 @@
 """What an agent says of its board, as a record."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,18 @@ from deltann_proto.v1 import agent_pb2 as pb
 
 @dataclass(frozen=True, slots=True)
 class RuntimeStatus:
-    """One runtime of a board; `reason` says why it is not available and what to do."""
+    """One runtime of a board; `reason` says why it is not available and what to do.
+
+    Attributes
+    ----------
+    devices
+        Every device it may compute on, with the reason why it cannot; None when it can.
+    """
 
     name: str
     version: str | None
     reason: str
+    devices: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,8 @@ class AgentStatus:
         Cores that a trial may use: physical ones where the board can tell, else logical ones.
     lease_holder
         Who has the board now; None when it is free.
+    cuda_arch
+        Of its first GPU that CUDA knows, e.g. `sm_87`.
     """
 
     board: str
@@ -65,6 +75,7 @@ class AgentStatus:
     lease_holder: str | None
     protocol: int
     processor: Processor
+    cuda_arch: str | None = None
 
     def all_facts(self) -> tuple[tuple[str, str], ...]:
         """Return the facts, and which version of each runtime there is, as a run's record has them."""
@@ -115,6 +126,7 @@ def status_from_proto(board: str, description: pb.Description) -> AgentStatus:
         "architecture": machine.architecture,
         "cpu": machine.cpu_model if machine.HasField("cpu_model") else "",
         "cores": _core_words(machine),
+        "gpu": ", ".join(map(_gpu_words, machine.accelerators)),
         "memory": f"{machine.memory_bytes / 2**30:.1f} GiB",
         "kernel": machine.kernel,
         "os": machine.os,
@@ -129,7 +141,12 @@ def status_from_proto(board: str, description: pb.Description) -> AgentStatus:
             *((name, f"not readable: {reason}") for name, reason in sorted(machine.unavailable.items())),
         ),
         runtimes=tuple(
-            RuntimeStatus(runtime.name, runtime.version if runtime.available else None, runtime.reason)
+            RuntimeStatus(
+                runtime.name,
+                runtime.version if runtime.available else None,
+                runtime.reason,
+                {device: reason or None for device, reason in sorted(runtime.devices.items())},
+            )
             for runtime in description.runtimes
         ),
         cores=max(1, min(cores, machine.logical_cpus)),
@@ -142,12 +159,19 @@ def status_from_proto(board: str, description: pb.Description) -> AgentStatus:
             machine.cpu_part if machine.HasField("cpu_part") else None,
             machine.board_model if machine.HasField("board_model") else None,
         ),
+        cuda_arch=next((gpu.arch for gpu in machine.accelerators if gpu.kind == "cuda"), None) or None,
     )
 
 
 def _core_words(machine: pb.Machine) -> str:
     physical = f", {machine.physical_cores} physical" if machine.HasField("physical_cores") else ""
     return f"{machine.logical_cpus} logical{physical}"
+
+
+def _gpu_words(gpu: pb.Accelerator) -> str:
+    memory = f" with {gpu.memory_bytes / 2**30:.1f} GiB" if gpu.HasField("memory_bytes") else ""
+    cuda = f", CUDA {gpu.cuda_version}" if gpu.cuda_version else ""
+    return f"{gpu.name} ({gpu.arch}{cuda}, driver {gpu.driver or 'unknown'}){memory}"
 
 
 def _store_words(store: pb.Store) -> str:

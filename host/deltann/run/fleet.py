@@ -17,7 +17,7 @@ from deltann.core.artifact import CpuTarget
 from deltann.core.board import Board, BoardFacts
 from deltann.core.cpu_features import architecture_of
 from deltann.core.errors import BoardError, DeltannError
-from deltann.core.factors import Runtime
+from deltann.core.factors import Device, Runtime
 from deltann.core.known_boards import known_board
 from deltann.core.propose import propose
 from deltann.fleet.client import BoardClient
@@ -163,6 +163,8 @@ class AbsentBoard:
             cores=self.cores,
             runtimes={runtime.value: None for runtime in Runtime},
             emulated=self.board.emulated,
+            devices=dict.fromkeys(Device, None),
+            cuda_arch=self.board.cuda_arch or self.kind.cuda_arch,
             facts=tuple(facts.items()),
         )
 
@@ -205,20 +207,22 @@ async def look_at(board: BoardAccess, listener: Listener) -> BoardFacts:
     """
     if isinstance(board, AbsentBoard):
         return board.facts()
+    listed: Board | None = None
     if isinstance(board, RemoteBoard):
+        listed = board.board
         status = await ask_status(board)
         cpu = _remote_cpu(board, status)
-        listed_as_emulated = board.board.emulated
     else:
         cpu, status = await asyncio.gather(asyncio.to_thread(_this_cpu, listener), ask_status(board))
-        listed_as_emulated = False
     check_protocol(status)
     return BoardFacts(
         name=board.name,
         cpu=cpu,
         cores=status.cores,
         runtimes={runtime.name: None if runtime.version else runtime.reason for runtime in status.runtimes},
-        emulated=status.emulated or listed_as_emulated,
+        emulated=status.emulated or (listed is not None and listed.emulated),
+        devices=_devices_of_tvm(status),
+        cuda_arch=(listed.cuda_arch if listed else None) or status.cuda_arch,
         facts=(
             *status.all_facts(),
             ("target", str(cpu) if cpu else "not known"),
@@ -252,6 +256,11 @@ def check_protocol(status: AgentStatus) -> None:
             where=f"board {status.board}",
             hint=f"Bring both to one release: ansible-playbook ansible/site.yml --limit {status.board}",
         )
+
+
+def _devices_of_tvm(status: AgentStatus) -> dict[Device, str | None]:
+    said = next((one.devices for one in status.runtimes if one.name == Runtime.TVM), {})
+    return {device: said[device.value] for device in Device if device.value in said}
 
 
 def _this_cpu(listener: Listener) -> CpuTarget | None:

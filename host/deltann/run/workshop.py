@@ -11,7 +11,8 @@ from deltann.convert.form import OnnxForm, find_form, form_key
 from deltann.core.artifact import Artifact, BuildFailure, CpuTarget, TensorSpec
 from deltann.core.board import BoardFacts
 from deltann.core.errors import BoardError, CompileError
-from deltann.core.factors import Importer, Runtime
+from deltann.core.factors import Device, Importer, Runtime
+from deltann.core.gpu import NVRTC_PACKAGE, GpuTarget
 from deltann.core.passes import resolve_passes
 from deltann.core.trial import Trial
 from deltann.core.variant import DETECTED_CPU, TvmOptions, Variant
@@ -24,7 +25,7 @@ from deltann.study.plan import Plan, make_plan
 
 _TOOLS = (
     *("deltann", "apache-tvm", "apache-tvm-ffi", "torch", "onnx", "onnxsim"),
-    *("onnxruntime", "numpy", "ziglang"),
+    *("onnxruntime", "numpy", "ziglang", NVRTC_PACKAGE),
 )
 
 
@@ -104,10 +105,11 @@ class Workshop:
             model=str(model.zoo) if from_torch else str(form.path if isinstance(form, OnnxForm) else ""),
             model_digest=model.digest if from_torch else self._onnx_digest(),
             options=options,
-            passes=resolve_passes(options.level, options.passes),
+            passes=resolve_passes(options.level, options.passes, options.device),
             cpu=_cpu_for(options, board),
             input=form.input if isinstance(form, OnnxForm) else TensorSpec("image", shape, dtype),
             output=form.output if isinstance(form, OnnxForm) else TensorSpec("scores", (), dtype),
+            gpu=_gpu_for(options, board),
         )
 
     def _onnx_digest(self) -> str:
@@ -125,6 +127,13 @@ def _cpu_for(options: TvmOptions, board: BoardFacts) -> CpuTarget:
     if options.mcpu == DETECTED_CPU:
         return replace(board.cpu, mattr=(*board.cpu.mattr, *options.mattr))
     return CpuTarget(board.cpu.triple, options.mcpu, options.mattr)
+
+
+def _gpu_for(options: TvmOptions, board: BoardFacts) -> GpuTarget | None:
+    """Return the GPU to build for; None where the CPU computes."""
+    if options.device is Device.CPU:
+        return None
+    return GpuTarget(options.device, (board.cuda_arch or "") if options.device is Device.CUDA else "")
 
 
 def _onnx_artifact(form: OnnxForm) -> Artifact:

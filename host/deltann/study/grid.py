@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-from deltann.core.factors import Importer, Runtime
+from deltann.core.factors import Device, Importer, Runtime
 from deltann.core.variant import TvmOptions, Variant
 from deltann.study.study import FactorValues, why_unfit
 
@@ -56,12 +56,13 @@ def _importers(factors: FactorValues, framework: str, left_out: list[LeftOut]) -
 
 
 def _tvm_options(factors: FactorValues, left_out: list[LeftOut]) -> Iterator[TvmOptions]:
-    for level, edits in product(factors.level, factors.passes):
-        misfit = why_unfit(level, edits)
+    for device, level, edits in product(factors.device, factors.level, factors.passes):
+        misfit = why_unfit(level, edits, device)
         if misfit:
-            left_out.append(LeftOut(f"tvm/{level}/{edits}", misfit.what))
+            on = "" if device is Device.CPU else f"{device.value}/"
+            left_out.append(LeftOut(f"tvm/{on}{level}/{edits}", misfit.what))
             continue
         for llvm_opt, mcpu, mattr, fast_math in product(
             factors.llvm_opt, factors.mcpu, factors.mattr, factors.fast_math
         ):
-            yield TvmOptions(level, edits, llvm_opt, mcpu, mattr, fast_math)
+            yield TvmOptions(level, edits, llvm_opt, mcpu, mattr, fast_math, device)

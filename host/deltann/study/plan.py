@@ -7,7 +7,8 @@ from typing import Any
 
 from deltann.core.board import BoardFacts
 from deltann.core.errors import StudyError
-from deltann.core.factors import BOARD_FACTOR, FACTOR_NAMES, Importer, Runtime
+from deltann.core.factors import BOARD_FACTOR, FACTOR_NAMES, Device, Importer, Runtime
+from deltann.core.gpu import NVRTC_PACKAGE, why_no_cuda
 from deltann.core.hashing import digest_record, short
 from deltann.core.model import ModelSource
 from deltann.core.pairs import find_pairs
@@ -205,6 +206,16 @@ class _Planner:
             return "the package torch is not installed; pip install 'deltann[torch]' has it"
         if variant.tvm and variant.tvm.mcpu == DETECTED_CPU and board.cpu is None:
             return f"the CPU of board {board.name} could not be named; give mcpu in the study"
+        return self._why_no_device(variant.device, board)
+
+    def _why_no_device(self, device: Device, board: BoardFacts) -> str | None:
+        reason = board.devices.get(device, f"its agent does not know {device.value}")
+        if device is Device.CUDA and reason is None:
+            reason = why_no_cuda(board.cuda_arch)
+        if reason is not None:
+            return f"board {board.name} cannot run tvm on {device.value}: {reason}"
+        if device is Device.CUDA and NVRTC_PACKAGE not in self._tool_versions:
+            return f"the package {NVRTC_PACKAGE} is not installed; pip install 'deltann[cuda]' has it"
         return None
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from deltann.core.factors import Binding, Importer, Runtime
+from deltann.core.factors import Binding, Device, Importer, Runtime
 from deltann.core.passes import LEVELS, PASSES
 from deltann.core.variant import DETECTED_CPU
 from deltann.core.words import suggest
@@ -128,6 +128,7 @@ Names = Annotated[list[_T], BeforeValidator(_as_list), AfterValidator(_distinct)
 """Like `Values`, but may be empty."""
 
 # An enumeration's values are given as text, which a strict field would refuse.
+DeviceName = Annotated[Device, Field(strict=False), _known(Device, "device")]
 RuntimeName = Annotated[Runtime, Field(strict=False), _known(Runtime, "runtime")]
 ImporterName = Annotated[Importer, Field(strict=False), _known(Importer, "importer")]
 BindingName = Annotated[Binding, Field(strict=False), _known(Binding, "binding")]
@@ -187,6 +188,7 @@ class FactorsShape(Shape):
 
     runtime: Values[RuntimeName] = list(Runtime)
     importer: Values[ImporterName] = [Importer.ONNX]
+    device: Values[DeviceName] = [Device.CPU]
     level: Values[Level] = ["O3"]
     passes: Values[EditsShape] = [EditsShape()]
     llvm_opt: Values[Annotated[int, Field(ge=0, le=3)]] = [3]

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from deltann.core.comparison import Thresholds
 from deltann.core.errors import BoardError, ModelError, StudyError
-from deltann.core.factors import Binding, Importer, Runtime
+from deltann.core.factors import Binding, Device, Importer, Runtime
 from deltann.core.model import LabelSpace, Recipe
 from deltann.core.passes import resolve_passes
 from deltann.core.recipes import build_recipe
@@ -40,13 +41,14 @@ class FactorValues:
     Attributes
     ----------
     passes
-        The edits of the level; each fits at least one of `level`.
+        The edits of the level; each fits at least one of `level` on one of `device`.
     threads
         None: as many as the board has cores.
     """
 
     runtime: tuple[Runtime, ...]
     importer: tuple[Importer, ...]
+    device: tuple[Device, ...]
     level: tuple[str, ...]
     passes: tuple[PassEdits, ...]
     llvm_opt: tuple[int, ...]
@@ -128,6 +130,7 @@ def study_from_options(
     levels: Sequence[str] = (),
     runtimes: Sequence[str] = (),
     importers: Sequence[str] = (),
+    devices: Sequence[str] = (),
     threads: Sequence[int] = (),
     boards: Sequence[str] = (),
     recipe: str | None = None,
@@ -144,7 +147,13 @@ def study_from_options(
     ModelError
         If `recipe` is not the name of one.
     """
-    factors = {"level": levels, "runtime": runtimes, "importer": importers, "threads": threads}
+    factors = {
+        "level": levels,
+        "runtime": runtimes,
+        "importer": importers,
+        "device": devices,
+        "threads": threads,
+    }
     value = {
         "schema": SCHEMA,
         "model": _given({"name": model, "recipe": recipe}),
@@ -165,6 +174,7 @@ _OPTIONS: dict[Location, str] = {
     ("factors", "level"): "--levels",
     ("factors", "runtime"): "--runtimes",
     ("factors", "importer"): "--importers",
+    ("factors", "device"): "--devices",
     ("factors", "threads"): "--threads",
     ("protocol", "rounds"): "--rounds",
     ("boards",): "--boards",
@@ -284,10 +294,11 @@ def _make_data(shape: DataShape, source: _Source) -> DataRequest:
 def _make_factors(shape: FactorsShape, source: _Source) -> FactorValues:
     edits = tuple(_make_edits(item) for item in shape.passes)
     for index, edit in enumerate(edits):
-        _check_fit(edit, shape.level, source.where(("factors", "passes", index)))
+        _check_fit(edit, shape.level, shape.device, source.where(("factors", "passes", index)))
     return FactorValues(
         runtime=tuple(shape.runtime),
         importer=tuple(shape.importer),
+        device=tuple(shape.device),
         level=tuple(shape.level),
         passes=edits,
         llvm_opt=tuple(shape.llvm_opt),
@@ -299,10 +310,10 @@ def _make_factors(shape: FactorsShape, source: _Source) -> FactorValues:
     )
 
 
-def why_unfit(level: str, edits: PassEdits) -> StudyError | None:
-    """Return why the edits of passes do not fit the level, None when they do."""
+def why_unfit(level: str, edits: PassEdits, device: Device) -> StudyError | None:
+    """Return why the edits of passes do not fit the level on a device, None when they do."""
     try:
-        resolve_passes(level, edits)
+        resolve_passes(level, edits, device)
     except StudyError as error:
         return error
     return None
@@ -312,10 +323,11 @@ def _make_edits(shape: EditsShape) -> PassEdits:
     return PassEdits(tuple(shape.drop), tuple(shape.add))
 
 
-def _check_fit(edits: PassEdits, levels: Sequence[str], where: str) -> None:
-    """Raise unless the edits fit one of the levels; a plan leaves out the levels they do not fit."""
-    misfits = [misfit for level in levels if (misfit := why_unfit(level, edits))]
-    if len(misfits) == len(levels):
+def _check_fit(edits: PassEdits, levels: Sequence[str], devices: Sequence[Device], where: str) -> None:
+    """Raise unless the edits fit one of the levels on a device; a plan leaves out those they do not fit."""
+    places = list(product(levels, devices))
+    misfits = [misfit for level, device in places if (misfit := why_unfit(level, edits, device))]
+    if len(misfits) == len(places):
         reasons = "; ".join(dict.fromkeys(misfit.what for misfit in misfits))
         raise StudyError(
             f"the passes {str(edits)!r} fit none of the levels {', '.join(levels)}: {reasons}",

@@ -81,6 +81,7 @@ def _factors(factors: FactorValues) -> dict[str, Any]:
     content: dict[str, Any] = {
         "runtime": [runtime.value for runtime in factors.runtime],
         "importer": [importer.value for importer in factors.importer],
+        "device": [device.value for device in factors.device],
         "level": list(factors.level),
         "passes": [_edits(edits) for edits in factors.passes],
         "llvm_opt": list(factors.llvm_opt),

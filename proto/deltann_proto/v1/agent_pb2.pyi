@@ -219,6 +219,7 @@ class Accelerator(_message.Message):
     ARCH_FIELD_NUMBER: _builtins.int
     DRIVER_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    CUDA_VERSION_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """cuda"""
     name: _builtins.str
@@ -227,6 +228,8 @@ class Accelerator(_message.Message):
     driver: _builtins.str
     """version of the driver"""
     memory_bytes: _builtins.int
+    cuda_version: _builtins.str
+    """newest that the driver knows: 13.0; empty: not known"""
     def __init__(
         self,
         *,
@@ -235,10 +238,11 @@ class Accelerator(_message.Message):
         arch: _builtins.str = ...,
         driver: _builtins.str = ...,
         memory_bytes: _builtins.int | None = ...,
+        cuda_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_bytes", b"_memory_bytes", "memory_bytes", b"memory_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_bytes", b"_memory_bytes", "arch", b"arch", "driver", b"driver", "kind", b"kind", "memory_bytes", b"memory_bytes", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_bytes", b"_memory_bytes", "arch", b"arch", "cuda_version", b"cuda_version", "driver", b"driver", "kind", b"kind", "memory_bytes", b"memory_bytes", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__memory_bytes: _TypeAlias = _typing.Literal["memory_bytes"]  # noqa: Y015
     _WhichOneofArgType__memory_bytes: _TypeAlias = _typing.Literal["_memory_bytes", b"_memory_bytes"]  # noqa: Y015
@@ -250,16 +254,41 @@ Global___Accelerator: _TypeAlias = Accelerator  # noqa: Y015
 class Runtime(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class DevicesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     available: _builtins.bool
     version: _builtins.str
     """empty when not available"""
     reason: _builtins.str
     """why not available, and what to do"""
+    @_builtins.property
+    def devices(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """cpu, cuda, opencl -> why it cannot compute there; empty when it can"""
+
     def __init__(
         self,
         *,
@@ -267,10 +296,11 @@ class Runtime(_message.Message):
         available: _builtins.bool = ...,
         version: _builtins.str = ...,
         reason: _builtins.str = ...,
+        devices: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "name", b"name", "reason", b"reason", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "devices", b"devices", "name", b"name", "reason", b"reason", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -564,11 +594,14 @@ class PrepareWorkerRequest(_message.Message):
     RUNTIME_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
     BINDING_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     runtime: _builtins.str
     threads: _builtins.int
     """1 or more"""
     binding: Global___Binding.ValueType
+    device: _builtins.str
+    """cpu, cuda, opencl; empty: cpu"""
     def __init__(
         self,
         *,
@@ -576,10 +609,11 @@ class PrepareWorkerRequest(_message.Message):
         runtime: _builtins.str = ...,
         threads: _builtins.int = ...,
         binding: Global___Binding.ValueType = ...,
+        device: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "lease_id", b"lease_id", "runtime", b"runtime", "threads", b"threads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "device", b"device", "lease_id", b"lease_id", "runtime", b"runtime", "threads", b"threads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -619,6 +653,7 @@ class RunTrialRequest(_message.Message):
     MEMORY_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
     KERNELS_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     trial_id: _builtins.str
     runtime: _builtins.str
@@ -635,6 +670,8 @@ class RunTrialRequest(_message.Message):
     """resident; 0 = no limit"""
     kernels: _builtins.bool
     """one more run that reports each kernel (tvm only)"""
+    device: _builtins.str
+    """what computes: cpu, cuda, opencl; empty: cpu"""
     @_builtins.property
     def input(self) -> Global___Tensor: ...
     @_builtins.property
@@ -661,10 +698,11 @@ class RunTrialRequest(_message.Message):
         memory_limit_bytes: _builtins.int = ...,
         kernels: _builtins.bool = ...,
         needs: Global___Needs | None = ...,
+        device: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "inputs", b"inputs", "needs", b"needs", "output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_digest", b"artifact_digest", "binding", b"binding", "deadline_s", b"deadline_s", "input", b"input", "inputs", b"inputs", "kernels", b"kernels", "lease_id", b"lease_id", "memory_limit_bytes", b"memory_limit_bytes", "needs", b"needs", "output", b"output", "rounds", b"rounds", "runtime", b"runtime", "threads", b"threads", "trial_id", b"trial_id", "warmup_runs", b"warmup_runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_digest", b"artifact_digest", "binding", b"binding", "deadline_s", b"deadline_s", "device", b"device", "input", b"input", "inputs", b"inputs", "kernels", b"kernels", "lease_id", b"lease_id", "memory_limit_bytes", b"memory_limit_bytes", "needs", b"needs", "output", b"output", "rounds", b"rounds", "runtime", b"runtime", "threads", b"threads", "trial_id", b"trial_id", "warmup_runs", b"warmup_runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -680,12 +718,18 @@ class Needs(_message.Message):
     CPU_FLAGS_FIELD_NUMBER: _builtins.int
     RUNTIME_VERSION_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    GPU_ARCH_FIELD_NUMBER: _builtins.int
+    CUDA_VERSION_FIELD_NUMBER: _builtins.int
     architecture: _builtins.str
     """as uname says; empty: any"""
     runtime_version: _builtins.str
     """that it was compiled with; empty: any"""
     memory_bytes: _builtins.int
     """free, at least; 0: not known"""
+    gpu_arch: _builtins.str
+    """the oldest GPU it is for: sm_87; empty: none"""
+    cuda_version: _builtins.str
+    """that the GPU's driver must know; empty: any"""
     @_builtins.property
     def cpu_flags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """as /proc/cpuinfo names them"""
@@ -697,10 +741,12 @@ class Needs(_message.Message):
         cpu_flags: _abc.Iterable[_builtins.str] | None = ...,
         runtime_version: _builtins.str = ...,
         memory_bytes: _builtins.int = ...,
+        gpu_arch: _builtins.str = ...,
+        cuda_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "cpu_flags", b"cpu_flags", "memory_bytes", b"memory_bytes", "runtime_version", b"runtime_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "cpu_flags", b"cpu_flags", "cuda_version", b"cuda_version", "gpu_arch", b"gpu_arch", "memory_bytes", b"memory_bytes", "runtime_version", b"runtime_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -84,6 +84,20 @@ def test_emulation_gives_itself_away(tree, architecture, cpuinfo, words):
     assert words in seen.emulated_reason
 
 
+def test_an_emulator_that_shows_a_processor_of_its_own_gives_itself_away(tree):
+    root = tree({"proc/cpuinfo": ARM})
+    (root / "proc/thread-self").mkdir()
+    (root / "proc/thread-self/exe").symlink_to("/usr/bin/qemu-aarch64-static")
+    assert "the kernel executes qemu-aarch64-static" in machine.emulation("aarch64", root)
+
+
+def test_a_program_that_runs_by_itself_is_not_emulated(tree):
+    root = tree({"proc/cpuinfo": ARM})
+    (root / "proc/thread-self").mkdir()
+    (root / "proc/thread-self/exe").symlink_to("/usr/bin/python3.11")
+    assert machine.emulation("aarch64", root) is None
+
+
 def test_the_processor_beneath_an_emulated_board_is_not_shown(tree):
     seen = machine.describe(Platform("board", "aarch64", "6.1"), tree({"proc/cpuinfo": X86}))
     assert not seen.HasField("cpu_model")

@@ -59,6 +59,7 @@ def compile_for(kind: str, folder) -> bytes:
         "options": asdict(options),
         "passes": resolve_passes("O3", PassEdits()),
         "cpu": asdict(known_board(kind).cpu),
+        "gpu": None,
         "input": tensor,
         "library": str(folder / "model.so"),
     }

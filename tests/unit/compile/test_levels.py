@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from deltann.core.errors import StudyError
+from deltann.core.factors import Device
 from deltann.core.passes import LEVELS, LOWERING, PASSES, PIPELINE, resolve_passes
 from deltann.core.variant import PassEdits
 
@@ -40,12 +41,26 @@ def test_the_order_of_edits_does_not_matter():
     assert resolve_passes("O0", PassEdits(add=names)) == resolve_passes("O0", PassEdits(add=names[::-1]))
 
 
-@pytest.mark.parametrize("name", PASSES)
-def test_every_pass_can_be_added_or_is_everywhere(name):
-    for level in LEVELS:
-        if name not in LEVELS[level].passes:
-            add = (name, *(needed for needed in _needs(name) if needed not in LEVELS[level].passes))
-            assert name in resolve_passes(level, PassEdits(add=add))
+@pytest.mark.parametrize(
+    ("name", "device"), [(name, device) for name, entry in PASSES.items() for device in entry.devices]
+)
+def test_every_pass_can_be_added_or_is_everywhere(name, device):
+    for level in LEVELS.values():
+        have = level.passes_on(device)
+        if name not in have:
+            add = (name, *(needed for needed in _needs(name) if needed not in have))
+            assert name in resolve_passes(level.name, PassEdits(add=add), device)
+
+
+def test_a_level_differs_between_devices_by_its_schedule_alone():
+    schedules = {"ScheduleCpu", "ScheduleGpu", "BindThreads"}
+    for level in LEVELS.values():
+        on_cpu, on_gpu = level.passes, level.gpu_passes
+        assert [name for name in on_gpu if name not in schedules] == [
+            name for name in on_cpu if name not in schedules
+        ]
+        assert on_gpu[-1] == "BindThreads"
+        assert resolve_passes(level.name, PassEdits(), Device.OPENCL) == on_gpu
 
 
 def _needs(name):
@@ -66,6 +81,7 @@ def _needs(name):
         ("O0", PassEdits(add=("FuseTIR",)), ["FuseTIR needs FuseOps", "Add FuseOps too"]),
         ("O1", PassEdits(drop=("FuseOps",), add=("FuseOps",)), ["more than once"]),
         ("O0", PassEdits(add=("Normalize", "Normalize")), ["Normalize", "more than once"]),
+        ("O0", PassEdits(add=("ScheduleGpu",)), ["not for the device cpu", "cuda and opencl"]),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(level, edits, words):

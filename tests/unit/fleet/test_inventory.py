@@ -19,7 +19,10 @@ boards:
           deltann_agent_port: 9000
     jetson:
       hosts:
-        orin: {deltann_board_power_cycle: "outlet 3", ansible_ssh_common_args: "-o ProxyJump=gate"}
+        orin:
+          deltann_board_power_cycle: "outlet 3"
+          deltann_board_cuda_arch: sm_87
+          ansible_ssh_common_args: "-o ProxyJump=gate"
     spare: {}
     emulated:
       vars: {deltann_board_emulated: true}
@@ -51,7 +54,7 @@ def test_boards_as_they_are_listed(write):
     assert set(kitchen.groups) == {"rpi", "emulated", "boards"}
     assert board(inventory, "attic").address == "10.0.0.5:9000"
     orin = board(inventory, "orin")
-    assert (orin.address, orin.power_cycle) == ("orin:7443", "outlet 3")
+    assert (orin.address, orin.power_cycle, orin.cuda_arch) == ("orin:7443", "outlet 3", "sm_87")
     assert orin.ssh.options == ("-o", "ProxyJump=gate")
     assert not orin.emulated
 

@@ -30,6 +30,7 @@ def refusal(path) -> str:
     [
         ("deltann_agent_port: '{{ base + 1 }}'", ["deltann_agent_port is a template"]),
         ("deltann_agent_port: seven", ["deltann_agent_port must be a port", "'seven'"]),
+        ("deltann_board_cuda_arch: 8.7", ["must be the architecture of a GPU", "'8.7'", "sm_87"]),
         ("deltann_agent_port: true", ["must be a port", "True"]),
         ("deltann_board_emulated: 'yes'", ["must be true or false", "'yes'"]),
         ("deltann_agent_python: 3.10", ["the number 3.1, not a version", '"3.10"']),

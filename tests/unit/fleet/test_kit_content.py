@@ -63,7 +63,30 @@ def wheels(tmp_path, monkeypatch) -> list[Path]:
     library.write_bytes(elf(ARM64))
     monkeypatch.setattr(kit_module, "fetch_wheels", lambda *_, **__: tuple(found))
     monkeypatch.setattr(kit_module, "fetch_runtime_library", lambda *_, **__: (library, "0.27.0.post1"))
+    cuda = [tmp_path / name for name in ("libtvm_runtime_cuda.so", "libcudart.so.13")]
+    for path in cuda:
+        path.write_bytes(elf(ARM64))
+    monkeypatch.setattr(kit_module, "fetch_cuda_libraries", lambda *_, **__: tuple(cuda))
     return found
+
+
+CUDA_FILES = {"lib/libtvm_runtime_cuda.so", "lib/libcudart.so.13"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "cuda", "has"),
+    [
+        ("rpi4", None, False),
+        ("jetson-nano", None, False),
+        ("jetson-orin", None, True),
+        ("jetson-orin", False, False),
+        ("aarch64", True, True),
+    ],
+)
+def test_a_kit_has_cuda_where_its_boards_have_a_gpu_for_it(wheels, tmp_path, kind, cuda, has):
+    kit = build(tmp_path / "out", kind=kind, cuda=cuda)
+    assert (members(kit).keys() >= CUDA_FILES) == has
+    assert bool(CUDA_FILES & members(kit).keys()) == has
 
 
 def build(folder: Path, **changes) -> Kit:

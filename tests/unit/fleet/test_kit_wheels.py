@@ -10,7 +10,13 @@ import pytest
 
 from deltann.core.errors import BoardError, MissingPackageError
 from deltann.fleet import wheels
-from deltann.fleet.wheels import Platform, board_requirements, fetch_runtime_library, fetch_wheels
+from deltann.fleet.wheels import (
+    Platform,
+    board_requirements,
+    fetch_cuda_libraries,
+    fetch_runtime_library,
+    fetch_wheels,
+)
 
 RPI = Platform("aarch64", "3.11")
 NO_NETWORK = (
@@ -155,3 +161,10 @@ def test_of_tvm_only_the_runtime_library_is_kept(use_pip, tmp_path):
     assert "--no-deps" in pip.commands[0]
     assert kept(tmp_path) == [f"apache-tvm-{version}-aarch64"]
     assert [path.name for path in library.parent.iterdir()] == ["libtvm_runtime.so"]
+
+
+def test_a_wheel_without_the_file_that_it_should_have_is_told(use_pip, tmp_path):
+    use_pip(Pip())
+    with pytest.raises(BoardError, match=r"has no libtvm_runtime_cuda\.so"):
+        fetch_cuda_libraries("aarch64")
+    assert kept(tmp_path) == []

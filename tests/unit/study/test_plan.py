@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from deltann.core.artifact import CpuTarget
 from deltann.core.board import BoardFacts
 from deltann.core.errors import StudyError
+from deltann.core.factors import Device
 from deltann.core.model import LabelSpace, ModelSource
 from deltann.core.pairs import pair_factor
 from deltann.core.recipes import NAMED_RECIPES
@@ -269,3 +270,66 @@ def test_pairs_are_those_of_asking_every_two(tmp_path: Path) -> None:
     found = [factor for a, b in combinations(factors, 2) if (factor := pair_factor(a, b))]
     assert plan.counts.pairs == len(found)
     assert plan.pairs == {name: found.count(name) for name in set(found)}
+
+
+ORIN = replace(
+    LOCAL,
+    name="orin",
+    devices={Device.CPU: None, Device.CUDA: None, Device.OPENCL: "the runtime was built without OpenCL"},
+    cuda_arch="sm_87",
+)
+WITH_NVRTC = {**TOOLS, "nvidia-cuda-nvrtc": "13.0.88"}
+
+
+def missing_on_cuda(folder: Path, board: BoardFacts, tools: Mapping[str, str] = WITH_NVRTC) -> str | None:
+    factors = {"runtime": "tvm", "device": "cuda"}
+    study = study_of(folder, factors, boards=[board.name])
+    study = replace(study, boards=(board.name,))
+    plan = make_plan(study, TORCH_MODEL, [board], tools, build_key_of=build_key_of)
+    return plan.trials[0].missing
+
+
+@pytest.mark.parametrize(
+    ("board", "tools", "words"),
+    [
+        (ORIN, WITH_NVRTC, None),
+        (ORIN, TOOLS, "pip install 'deltann[cuda]'"),
+        (LOCAL, WITH_NVRTC, "cannot run tvm on cuda: its agent does not know cuda"),
+        (replace(ORIN, cuda_arch=None), WITH_NVRTC, "the architecture of its GPU is not known"),
+        (replace(ORIN, cuda_arch="sm_53"), WITH_NVRTC, "CUDA 13.0 compiles for sm_75 and later only"),
+        (replace(ORIN, devices={Device.CUDA: "its driver is old"}), WITH_NVRTC, "its driver is old"),
+    ],
+)
+def test_what_a_gpu_lacks_is_known_before_anything_is_built(tmp_path, board, tools, words):
+    board = replace(board, name="local")
+    said = missing_on_cuda(tmp_path, board, tools)
+    assert said is None if words is None else words in said
+
+
+def test_the_cpu_and_the_gpu_of_a_board_are_a_pair(tmp_path):
+    factors = {"runtime": ["tvm", "onnxruntime"], "device": ["cpu", "cuda"], "level": ["O0", "O3"]}
+    board = replace(ORIN, name="local")
+    plan = make_plan(study_of(tmp_path, factors), TORCH_MODEL, [board], WITH_NVRTC, build_key_of=build_key_of)
+    assert [trial.variant.label for trial in plan.trials] == [
+        "tvm/onnx/O0/4t",
+        "tvm/onnx/O3/4t",
+        "tvm/onnx/cuda/O0/4t",
+        "tvm/onnx/cuda/O3/4t",
+        "onnxruntime/onnx/4t",
+    ]
+    assert plan.pairs == {"runtime": 2, "device": 2, "level": 2}
+    assert len({trial.build_key for trial in plan.trials}) == 5
+
+
+def test_edits_that_fit_one_device_leave_the_others_out(tmp_path):
+    factors = {
+        "runtime": "tvm",
+        "device": ["cpu", "cuda"],
+        "level": "O3",
+        "passes": {"drop": ["ScheduleGpu"]},
+    }
+    board = replace(ORIN, name="local")
+    plan = make_plan(study_of(tmp_path, factors), TORCH_MODEL, [board], WITH_NVRTC, build_key_of=build_key_of)
+    assert [trial.variant.label for trial in plan.trials] == ["tvm/onnx/cuda/O3/-ScheduleGpu/4t"]
+    assert [item.what for item in plan.left_out] == ["tvm/O3/-ScheduleGpu"]
+    assert "not for the device cpu" in plan.left_out[0].reason

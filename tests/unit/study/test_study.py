@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from textwrap import dedent
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from deltann.core.comparison import Thresholds
 from deltann.core.errors import ModelError, StudyError
-from deltann.core.factors import Binding, Importer, Runtime
+from deltann.core.factors import Binding, Device, Importer, Runtime
 from deltann.core.model import LabelSpace
 from deltann.core.passes import LEVELS, PASSES
 from deltann.core.recipes import NAMED_RECIPES
@@ -69,6 +70,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert study.factors == FactorValues(
         runtime=(Runtime.TVM, Runtime.ONNXRUNTIME),
         importer=(Importer.ONNX,),
+        device=(Device.CPU,),
         level=("O3",),
         passes=(PassEdits(),),
         llvm_opt=(3,),
@@ -304,13 +306,17 @@ SHARE = st.floats(0, 1)
 
 
 def fits_a_level(factors: FactorValues) -> bool:
-    return all(any(not why_unfit(level, edits) for level in factors.level) for edits in factors.passes)
+    places = list(product(factors.level, factors.device))
+    return all(
+        any(not why_unfit(level, edits, device) for level, device in places) for edits in factors.passes
+    )
 
 
 FACTORS = st.builds(
     FactorValues,
     runtime=some(st.sampled_from(Runtime)),
     importer=some(st.sampled_from(Importer)),
+    device=some(st.sampled_from(Device)),
     level=some(st.sampled_from(sorted(LEVELS))),
     passes=st.just((PassEdits(),)) | some(EDITS, max_size=2),
     llvm_opt=some(st.integers(0, 3)),
