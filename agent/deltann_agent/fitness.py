@@ -4,6 +4,10 @@ from deltann_agent.devices import covers
 from deltann_proto.v1 import agent_pb2 as pb
 
 
+# Code for the older processor, which the newer one runs as it is.
+_ALSO_RUNS = {"armv7l": ("armv6l",)}
+
+
 def misfit(
     needs: pb.Needs, machine: pb.Machine, runtime_version: str, memory_available_bytes: int | None
 ) -> str | None:
@@ -17,7 +21,8 @@ def misfit(
         None: not known.
     """
     board = machine.board_model or machine.cpu_model or machine.architecture
-    if needs.architecture and needs.architecture != machine.architecture:
+    runs = (machine.architecture, *_ALSO_RUNS.get(machine.architecture, ()))
+    if needs.architecture and needs.architecture not in runs:
         return f"the artifact is for {needs.architecture}, this board ({board}) is {machine.architecture}"
     # An emulator shows the flags of the machine beneath: nothing can be said of its own.
     if machine.cpu_flags and not machine.emulated:

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc.aio
 import pytest
 from agent_kit import AgentClient, AgentProcess
+from network_kit import NetworkAgent
 
 from deltann_proto.v1 import agent_pb2 as pb
 
@@ -91,3 +92,20 @@ def _running(process: AgentProcess) -> Iterator[AgentProcess]:
 def _end(process: AgentProcess) -> None:
     if process.process is not None and process.process.poll() is None:
         process.stop()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[dict[str, Path]], NetworkAgent]]:
+    """Start an agent with certificates on a loopback port; all end with the test."""
+    agents = []
+
+    def start(files: dict[str, Path]) -> NetworkAgent:
+        agent = NetworkAgent(tmp_path / f"agent{len(agents)}", files)
+        agent.folder.mkdir()
+        agents.append(agent)
+        agent.start()
+        return agent
+
+    yield start
+    for agent in agents:
+        agent.stop()

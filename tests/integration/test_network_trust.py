@@ -32,24 +32,8 @@ def authority(tmp_path) -> Authority:
 
 
 @pytest.fixture
-def start(tmp_path):
-    agents = []
-
-    def start(files: dict[str, Path]) -> NetworkAgent:
-        agent = NetworkAgent(tmp_path / f"agent{len(agents)}", files)
-        agent.folder.mkdir()
-        agents.append(agent)
-        agent.start()
-        return agent
-
-    yield start
-    for agent in agents:
-        agent.stop()
-
-
-@pytest.fixture
-def agent(start, authority) -> NetworkAgent:
-    return start(board_files(authority))
+def agent(serve, authority) -> NetworkAgent:
+    return serve(board_files(authority))
 
 
 def credentials(authority: Authority) -> Credentials:
@@ -96,11 +80,11 @@ def test_a_viewer_who_uploads_is_refused_in_words_however_much_he_sends(agent, a
             assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_a_renewed_board_shows_its_new_certificate_without_a_restart(start, authority, tmp_path):
+async def test_a_renewed_board_shows_its_new_certificate_without_a_restart(serve, authority, tmp_path):
     place = tmp_path / "etc"
     place.mkdir()
     files = {name: Path(shutil.copy(path, place)) for name, path in board_files(authority).items()}
-    agent = start(files)
+    agent = serve(files)
     old = authority.find("kitchen")
     authority.renew("kitchen")
     shutil.copy(board_files(authority)["key"], place)  # half way: not this certificate's key
@@ -115,11 +99,11 @@ async def test_a_renewed_board_shows_its_new_certificate_without_a_restart(start
         assert (await client.describe()).agent_pid == agent.process.pid
 
 
-async def test_a_key_that_becomes_readable_is_not_taken(start, authority, tmp_path):
+async def test_a_key_that_becomes_readable_is_not_taken(serve, authority, tmp_path):
     place = tmp_path / "etc"
     place.mkdir()
     files = {name: Path(shutil.copy(path, place)) for name, path in board_files(authority).items()}
-    agent = start(files)
+    agent = serve(files)
     old = authority.find("kitchen")
     authority.renew("kitchen")
     for path in board_files(authority).values():
@@ -129,7 +113,7 @@ async def test_a_key_that_becomes_readable_is_not_taken(start, authority, tmp_pa
     assert "the certificates stay as they were: the key" in agent.log.read_text()
 
 
-async def test_who_has_the_key_of_a_revoked_board_cannot_stand_in_for_it(start, authority, tmp_path):
+async def test_who_has_the_key_of_a_revoked_board_cannot_stand_in_for_it(serve, authority, tmp_path):
     stolen = tmp_path / "stolen"
     stolen.mkdir()
     taken = {
@@ -139,16 +123,19 @@ async def test_who_has_the_key_of_a_revoked_board_cannot_stand_in_for_it(start, 
     }
     authority.revoke("kitchen")
     authority.renew("kitchen")
-    real, thief = start(board_files(authority)), start(board_files(authority) | taken)
+    real, thief = (
+        serve(board_files(authority)),
+        serve(board_files(authority) | taken),
+    )
     with _Switch(real.port, thief.port) as switch, pytest.raises(BoardError, match=r"kitchen.*revoked"):
         async with BoardClient("kitchen", switch.address, credentials(authority)) as client:
             await client.describe()
     assert switch.connections > 1
 
 
-async def test_a_board_whose_name_is_an_ip_address_is_known_by_it(start, authority):
+async def test_a_board_whose_name_is_an_ip_address_is_known_by_it(serve, authority):
     authority.issue("10.0.0.9", Role.BOARD)
-    agent = start(board_files(authority, "10.0.0.9"))
+    agent = serve(board_files(authority, "10.0.0.9"))
     async with BoardClient("10.0.0.9", agent.address, credentials(authority)) as client:
         assert (await client.describe()).agent_pid == agent.process.pid
 
@@ -169,10 +156,10 @@ async def test_a_lost_list_of_revocations_ends_all_trust(agent, authority):
             pass
 
 
-def test_files_that_do_not_belong_together_are_said_so(start, authority):
+def test_files_that_do_not_belong_together_are_said_so(serve, authority):
     authority.issue("attic", Role.BOARD)
     with pytest.raises(RuntimeError, match=r"cannot be used together: one is no PEM file, or the key is not"):
-        start(board_files(authority) | {"key": authority.find("attic").key})
+        serve(board_files(authority) | {"key": authority.find("attic").key})
 
 
 def test_python_3_13_accepts_the_certificates(agent, authority):

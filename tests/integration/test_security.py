@@ -4,9 +4,9 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import grpc
 import pytest
@@ -28,24 +28,8 @@ def authority(tmp_path) -> Authority:
 
 
 @pytest.fixture
-def start(tmp_path):
-    agents = []
-
-    def start(files: dict[str, Path]) -> NetworkAgent:
-        agent = NetworkAgent(tmp_path / f"agent{len(agents)}", files)
-        agent.folder.mkdir()
-        agents.append(agent)
-        agent.start()
-        return agent
-
-    yield start
-    for agent in agents:
-        agent.stop()
-
-
-@pytest.fixture
-def agent(start, authority) -> NetworkAgent:
-    return start(board_files(authority))
+def agent(serve, authority) -> NetworkAgent:
+    return serve(board_files(authority))
 
 
 def credentials(authority: Authority, name: str = "controller") -> Credentials:
@@ -121,16 +105,37 @@ async def test_a_boards_certificate_is_none_to_ask_with(agent, authority):
         await describe(agent, shown)
 
 
-async def test_an_expired_certificate_is_told_on_both_sides(agent, authority, monkeypatch, start):
-    late = pki.datetime.now(pki.UTC) - timedelta(days=400)
+@contextmanager
+def issuing(monkeypatch, days: int):
+    """Issue certificates as on a day so many days from now."""
+    then = pki.datetime.now(pki.UTC) + timedelta(days=days)
 
-    class Past(pki.datetime):
+    class Another(pki.datetime):
         @classmethod
         def now(cls, tz=None):
-            return late
+            return then
 
     with monkeypatch.context() as patch:
-        patch.setattr(pki, "datetime", Past)
+        patch.setattr(pki, "datetime", Another)
+        yield
+
+
+async def test_a_clock_that_is_behind_is_told_on_both_sides(agent, authority, monkeypatch, serve):
+    # A board whose clock was lost lives before our certificate begins, as does a host before the board's.
+    with issuing(monkeypatch, days=400):
+        authority.issue("early", Role.CONTROLLER)
+        authority.issue("attic", Role.BOARD)
+    early = authority.find("early")
+    shown = replace(credentials(authority), certificate=early.certificate, key=early.key)
+    with pytest.raises(BoardError, match=r"the board refused us: .*or its clock is wrong"):
+        await describe(agent, shown)
+    attic = serve(board_files(authority, "attic"))
+    with pytest.raises(BoardError, match=r"board attic.*not yet valid"):
+        await describe(attic, credentials(authority), board="attic")
+
+
+async def test_an_expired_certificate_is_told_on_both_sides(agent, authority, monkeypatch, serve):
+    with issuing(monkeypatch, days=-400):
         authority.issue("old", Role.CONTROLLER)
         authority.issue("attic", Role.BOARD)
     with pytest.raises(BoardError, match=r"'old' expired on .* days ago.*pki renew old"):
@@ -139,7 +144,7 @@ async def test_an_expired_certificate_is_told_on_both_sides(agent, authority, mo
     shown = replace(credentials(authority), certificate=old.certificate, key=old.key)
     with pytest.raises(BoardError, match="the board refused us: our certificate has expired"):
         await describe(agent, shown)
-    attic = start(board_files(authority, "attic"))
+    attic = serve(board_files(authority, "attic"))
     with pytest.raises(BoardError, match=r"board attic.*its certificate has expired.*pki renew attic"):
         await describe(attic, credentials(authority), board="attic")
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deltann.cli.output import Format, FormatOption, out, print_json
+from deltann.core.factors import Device
 from deltann.fleet.status import AgentStatus, local_status
 
 app = typer.Typer(no_args_is_help=True)
@@ -50,5 +51,9 @@ def status_table(answer: AgentStatus) -> Table:
     for runtime in answer.runtimes:
         absent = Text.assemble(("absent: ", "yellow"), runtime.reason)
         table.add_row(f"runtime {runtime.name}", Text(runtime.version) if runtime.version else absent)
+        for device, reason in runtime.devices.items():
+            if device != Device.CPU:
+                usable = Text("yes", style="green") if reason is None else Text(f"no: {reason}")
+                table.add_row(f"{runtime.name} on {device}", usable)
     table.add_row("held by", Text(answer.lease_holder or "nobody"))
     return table

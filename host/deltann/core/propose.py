@@ -60,6 +60,7 @@ _ARM64_EXTENSIONS: dict[str, tuple[str, ...]] = {
 }
 _NEWER_EXTENSIONS = ("aes", "sha2", "crc", "lse", "rdm", "dotprod", "fullfp16")
 _SERVER_EXTENSIONS = (*_NEWER_EXTENSIONS, "i8mm", "bf16", "sve", "sve2")
+_DOT_PRODUCT = ("dotprod", "fullfp16")
 _WITHOUT_DOT_PRODUCT = ("carmel",)
 _X86_LEVELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("x86-64-v4", ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")),
@@ -110,6 +111,9 @@ def propose(architecture: str, part: str | None, flags: Collection[str], board_m
     if architecture in ("aarch64", "armv7l", "armv6l") and part in _PARTS:
         cpu = _arm_cpu(architecture, _PARTS[part], set(flags))
         return Proposal(None, cpu, f"its core is a {cpu.mcpu} ({part})")
+    dotprod = known_board("aarch64-dotprod")
+    if architecture == "aarch64" and set(flags) >= set(linux_flags(architecture, _DOT_PRODUCT)):
+        return Proposal(dotprod.name, dotprod.cpu, "its processor lists dot product and half precision")
     if architecture in _GENERIC:
         kind = _GENERIC[architecture]
         return Proposal(

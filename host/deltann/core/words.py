@@ -13,7 +13,7 @@ SHOWN_KNOWN = 8
 
 def suggest(given: str, known: Iterable[str]) -> str:
     """Return a hint: the known name most like `given` if one is, and what is known."""
-    names = list(known)
+    names = [str(name) for name in known]  # an enumeration's members by their values
     folded = {name.lower(): name for name in reversed(names)}
     close = get_close_matches(given.lower(), folded, n=1, cutoff=LEAST_LIKENESS)
     meant = f"Did you mean {folded[close[0]]!r}? " if close else ""

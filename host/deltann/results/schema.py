@@ -6,6 +6,8 @@ History of the schema
     The first one.
 2
     `telemetry` has what holds a board back, its power and its GPU.
+3
+    `trials` has the factor `device`.
 
 A table of an older schema is read as one of this schema: the columns it lacks are null.
 """
@@ -17,7 +19,7 @@ from typing import Any
 from deltann.core.errors import MissingPackageError
 from deltann.results.tables import TABLES, Table
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 VERSION_KEY = "deltann_schema_version"
 
 

@@ -43,6 +43,9 @@ _ATTEMPT = (
     Column("attempt", "int32", "which attempt at it, from 1"),
 )
 
+# Factors that came after the first version of the schema.
+_SINCE = {"device": 3}
+
 _SAMPLES = Table(
     "samples",
     "run",
@@ -105,7 +108,10 @@ _BUILDS = Table(
         Column("output_shape", "list<int64>", "shape of the output", nullable=True),
         Column("output_dtype", "string", "dtype of the output", nullable=True),
         Column(
-            "target", "string", "CPU the code is for; null: the runtime compiles for itself", nullable=True
+            "target",
+            "string",
+            "CPU, and GPU, the code is for; null: the runtime compiles for itself",
+            nullable=True,
         ),
         Column("cpu_features", "list<string>", "CPU features that the code needs", nullable=True),
         Column("passes", "list<string>", "compiler passes that really ran, in order", nullable=True),
@@ -123,7 +129,13 @@ _TRIALS = Table(
         Column("variant_id", "string", "hash of everything that can change the variant's bytes or run"),
         Column("label", "string", "the variant's short name"),
         *(
-            Column(f.name, "string", f"factor: {f.meaning}; null: does not apply", nullable=True)
+            Column(
+                f.name,
+                "string",
+                f"factor: {f.meaning}; null: does not apply",
+                nullable=True,
+                since=_SINCE.get(f.name, 1),
+            )
             for f in FACTORS
         ),
         Column(BOARD_FACTOR, "string", "factor: the board it ran on"),
@@ -137,7 +149,7 @@ _TRIALS = Table(
         Column("build_key", "string", "the build it runs"),
         Column("artifact_digest", "string", "sha256 of the artifact", nullable=True),
         Column("artifact_size_bytes", "int64", "size of the artifact", "byte", nullable=True),
-        Column("target", "string", "CPU the code is for", nullable=True),
+        Column("target", "string", "CPU, and GPU, the code is for", nullable=True),
         Column("input_digest", "string", "sha256 of the input set"),
         Column("warmup_runs", "int32", "untimed runs before measuring"),
         Column("rounds", "int32", "how often the input set is gone through"),

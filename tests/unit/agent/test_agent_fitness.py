@@ -24,6 +24,12 @@ def test_what_the_board_has_fits():
     assert misfit(needs, PI4, "0.27.0.post1", 2 * GIB) is None
 
 
+def test_code_for_the_older_32_bit_arm_runs_on_the_newer_and_not_the_other_way_round():
+    old, new = pb.Machine(architecture="armv6l"), pb.Machine(architecture="armv7l")
+    assert misfit(pb.Needs(architecture="armv6l"), new, "", None) is None
+    assert "is for armv7l" in misfit(pb.Needs(architecture="armv7l"), old, "", None)
+
+
 @pytest.mark.parametrize(
     ("needs", "words"),
     [

@@ -31,6 +31,7 @@ int nvmlDeviceGetCount_v2(unsigned int *count) { *count = 1; return started ? 0 
 int nvmlDeviceGetHandleByIndex_v2(unsigned int index, device_t *device) {
     *device = DEVICE; return index == 0 ? 0 : 2; }
 int nvmlSystemGetDriverVersion(char *text, unsigned int size) { strncpy(text, "550.54.15", size); return 0; }
+int nvmlSystemGetCudaDriverVersion_v2(int *version) { *version = 13010; return 0; }
 int nvmlDeviceGetName(device_t device, char *text, unsigned int size) {
     CHECK(device); if (size < 96) return 7; strncpy(text, "NVIDIA H100 PCIe", size); return 0; }
 int nvmlDeviceGetCudaComputeCapability(device_t device, int *major, int *minor) {
@@ -69,6 +70,7 @@ class FakeLibrary:
             "nvmlDeviceGetCount_v2": lambda out: put(out, gpus),
             "nvmlDeviceGetHandleByIndex_v2": lambda index, out: put(out, 1000 + index.value),
             "nvmlSystemGetDriverVersion": lambda out, size: write(out, size, b"550.54.15"),
+            "nvmlSystemGetCudaDriverVersion_v2": lambda out: put(out, 12_040),
             "nvmlDeviceGetName": lambda gpu, out, size: write(out, size, b"NVIDIA H100 PCIe"),
             "nvmlDeviceGetCudaComputeCapability": lambda gpu, major, minor: put(major, 9) or put(minor, 0),
             "nvmlDeviceGetMemoryInfo": lambda gpu, out: fields(
@@ -127,6 +129,7 @@ def test_a_gpu_is_described():
     (found,) = accelerators(start=lambda: Nvml(FakeLibrary()))
     assert (found.kind, found.name, found.arch) == ("cuda", "NVIDIA H100 PCIe", "sm_90")
     assert (found.driver, found.memory_bytes) == ("550.54.15", 80 << 30)
+    assert found.cuda_version == "12.4"
 
 
 def test_a_driver_before_the_functions_new_name_tells_the_reasons_too():
@@ -139,6 +142,8 @@ def test_what_a_gpu_does_not_tell_is_left_out_and_the_rest_is_kept(how):
     gpu = gpu_of(**{how: silent})
     assert gpu.read() == GpuState(1980, 64, None, None, None, WHOLE.throttle_reasons)
     assert not gpu.describe().HasField("memory_bytes")
+    unknown = gpu_of(**{how: ["nvmlSystemGetCudaDriverVersion_v2"]}).describe()
+    assert unknown.cuda_version == ""
 
 
 @pytest.mark.parametrize(
@@ -241,3 +246,4 @@ def test_calls_fit_a_library_of_machine_code(compiled_library):
     described = gpu.describe()
     assert (described.name, described.arch) == ("NVIDIA H100 PCIe", "sm_90")
     assert (described.driver, described.memory_bytes) == ("550.54.15", 80 << 30)
+    assert described.cuda_version == "13.1"

@@ -73,6 +73,12 @@ def test_what_is_not_known_gets_what_its_architecture_has():
     assert propose("sparc", None, (), None).cpu is None
 
 
+def test_an_arm_core_that_nobody_named_gets_what_its_flags_show():
+    flags = {"fp", "asimd", "asimddp", "asimdhp", "fphp"}
+    assert propose("aarch64", "0x99:0x001", flags, None).kind == "aarch64-dotprod"
+    assert propose("aarch64", "0x99:0x001", flags - {"asimddp"}, None).kind == "aarch64"
+
+
 def test_features_by_the_names_of_the_kernel():
     assert linux_flags("aarch64", ("neon", "dotprod", "v8.2a")) == ("asimd", "asimddp")
     assert linux_flags("armv7l", ("neon", "vfp3")) == ("neon", "vfpv3")

@@ -18,9 +18,9 @@ def required(*extras: str) -> set[str]:
     return found - {"deltann"}
 
 
-def test_every_package_of_the_host_and_the_zoo_is_checked():
+def test_every_package_of_every_extra_is_checked():
     checked = {check.name for check in check_machine()} - {"python", "disk"}
-    assert checked == required("host", "torch", "zoo")
+    assert checked == required("host", "torch", "zoo", "cuda")
 
 
 def test_the_record_of_a_run_has_every_version():

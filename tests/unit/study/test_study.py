@@ -147,7 +147,7 @@ def test_word_for_a_model_is_a_path_where_there_is_such_a_file(tmp_path: Path) -
         (LEAST + "factor: {}", 4, "unknown key 'factor'", "'factors'"),
         (LEAST + "factors:\n  levels: [O1]", 5, "unknown factor 'levels'", "'level'"),
         (LEAST + "factors:\n  level:\n    - O1\n    - O33", 7, "unknown level 'O33'", "'O3'"),
-        (LEAST + "factors:\n  runtime: TVN", 5, "unknown runtime 'TVN'", "'tvm'"),
+        (LEAST + "factors:\n  runtime: TVN", 5, "unknown runtime 'TVN'", "Did you mean 'tvm'?"),
         (LEAST + "factors:\n  runtime: [tvm,\n    onnx]", 6, "unknown runtime 'onnx'", "onnxruntime"),
         (LEAST + "factors:\n  importer: onx", 5, "unknown importer 'onx'", "'onnx'"),
         (LEAST + "factors:\n  binding: core", 5, "unknown binding 'core'", "'cores'"),
