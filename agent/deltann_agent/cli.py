@@ -19,6 +19,7 @@ CONFIGURABLE = frozenset(
 )
 EXIT_BOARD = 6
 EXIT_INCOMPLETE = 10
+EXIT_INTERRUPTED = 130
 
 _EPILOG = """\
 examples:
@@ -30,7 +31,7 @@ A network address needs --ca, --certificate and --key. A configuration file is J
 keys, runtime_library for --runtime-library; options beside it count more.
 
 exit status: 0 ended as told, 2 wrong options, 6 a socket, address, store, file or bundle cannot be used,
-10 some trials of a bundle failed: their causes are in the result
+10 some trials of a bundle failed: their causes are in the result, 130 exec was interrupted
 """
 
 
@@ -71,17 +72,26 @@ def _execute(options: argparse.Namespace) -> int:
     import shutil
 
     from deltann_agent.bundle import execute, unpack
+    from deltann_agent.errors import BundleError
     from deltann_agent.machine import Platform
     from deltann_agent.prepare import Here
 
+    log = logging.getLogger(__name__)
     output = (options.output or options.bundle.with_suffix(".result")).absolute()
-    # Beside the result, and kept when this is interrupted: what was finished is not run again.
-    folder = output.with_name(f"{output.name}.work")
-    bundle = unpack(options.bundle, folder)
-    here = Here(Platform.of_this_process(), find_library(options.runtime_library))
-    failed = asyncio.run(execute(bundle, output, here))
-    shutil.rmtree(folder)
-    logging.getLogger(__name__).info("the result is %s: take it to the host and run deltann import", output)
+    if output == options.bundle.absolute():
+        raise BundleError(f"{output} is the bundle itself. Name another --output.")
+    try:
+        bundle = unpack(options.bundle, output)
+        here = Here(Platform.of_this_process(), find_library(options.runtime_library))
+        failed = asyncio.run(execute(bundle, output, here))
+    except OSError as error:
+        what = error.strerror or error
+        raise BundleError(f"{output} cannot be written: {what}. Name another --output.") from error
+    except KeyboardInterrupt:
+        log.info("interrupted; what is finished is kept beside %s, the same command goes on", output)
+        return EXIT_INTERRUPTED
+    log.info("the result is %s: take it to the host and run deltann import %s", output, output.name)
+    shutil.rmtree(bundle.folder)  # last of all, since this agent may itself have come in the bundle
     return EXIT_INCOMPLETE if failed else 0
 
 

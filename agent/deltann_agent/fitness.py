@@ -3,7 +3,6 @@
 from deltann_agent.devices import covers
 from deltann_proto.v1 import agent_pb2 as pb
 
-
 # Code for the older processor, which the newer one runs as it is.
 _ALSO_RUNS = {"armv7l": ("armv6l",)}
 

@@ -47,6 +47,14 @@ def read_text(path: Path) -> str | None:
         return None
 
 
+def read_link(path: Path) -> Path | None:
+    """Return where a symbolic link leads; None when there is none or it cannot be read."""
+    try:
+        return path.readlink()
+    except OSError:
+        return None
+
+
 def cpu_model(root: Path = ROOT) -> str | None:
     """Return the processor's name; on boards that only name themselves, the board's."""
     cpuinfo = read_text(root / "proc/cpuinfo") or ""
@@ -110,8 +118,13 @@ def emulation(architecture: str, root: Path = ROOT) -> str | None:
     Notes
     -----
     An emulator of single programs (qemu-user) answers uname itself but lets /proc/cpuinfo show the
-    processor of the machine beneath. An emulator of whole machines without hardware help names itself.
+    processor of the machine beneath. Where that shows another, made for the purpose, the kernel still
+    says what it executes: qemu puts the program in its own place in /proc/self, not in /proc/thread-self.
+    An emulator of whole machines without hardware help names itself.
     """
+    executed = read_link(root / "proc/thread-self/exe")
+    if executed is not None and executed.name.startswith("qemu-"):
+        return f"uname says {architecture}, but the kernel executes {executed.name}: qemu-user"
     cpuinfo = read_text(root / "proc/cpuinfo") or ""
     if architecture not in _X86 and _X86_ONLY.search(cpuinfo):
         return f"uname says {architecture}, but /proc/cpuinfo shows an x86 processor: qemu-user"

@@ -17,8 +17,11 @@ BENCHMARKS = {
     "study": "what a study of 250 images costs besides running the model, and how fast a second run starts",
     "rpc": "the same images through TVM's RPC, one call after the other",
     "upload": "sending an artifact, against TVM's RPC",
+    "fleet": "host CPU, memory and events for 1 to 64 boards",
+    "length": "memory of the host against the length of a study",
     "tls": "mutual TLS on loopback, against the plain Unix socket",
     "memory": "resident memory of the idle agent, and of a worker with EfficientNet-Lite0",
+    "board": "an emulated board: kit, agent and worker, and the time until its first prediction",
 }
 EXIT_NOT_MET = 1
 _EPILOG = """\

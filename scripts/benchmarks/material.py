@@ -50,12 +50,12 @@ def lite0(setting: Setting) -> Subject:
     return _subject("Lite0", open_model(ModelRequest(LITE0)), setting)
 
 
-def small_net(setting: Setting) -> Subject:
-    """Return a network of about a millisecond."""
+def small_net(setting: Setting, images: int = IMAGES) -> Subject:
+    """Return a network of about a millisecond, with so many inputs."""
     path = cache_folder("models") / "small_net.onnx"
     write_small_net(path)
     recipe = NAMED_RECIPES["efficientnet_lite"]
-    return _subject("a 1 ms model", open_model(ModelRequest(str(path), recipe=recipe)), setting)
+    return _subject("a 1 ms model", open_model(ModelRequest(str(path), recipe=recipe)), setting, images)
 
 
 def image_folder(setting: Setting) -> Path:
@@ -89,7 +89,7 @@ def _crop(file: Path, step: int) -> Image.Image:
         return image.convert("RGB").crop((left, top, image.width - left // 2, image.height - top))
 
 
-def _subject(name: str, source: ModelSource, setting: Setting) -> Subject:
+def _subject(name: str, source: ModelSource, setting: Setting, images: int = IMAGES) -> Subject:
     say(f"  {name}: conversion, build and inputs, unless they are there already")
     form = _made(onnx_form(source, cache_folder("onnx"), deadline_s=DEADLINE_S))
     request = BuildRequest(
@@ -103,8 +103,8 @@ def _subject(name: str, source: ModelSource, setting: Setting) -> Subject:
         output=form.output,
     )
     artifact = _made(build(request, folder=cache_folder("builds"), deadline_s=DEADLINE_S))
-    images = find_images(DataRequest(str(image_folder(setting)), limit=IMAGES))
-    return Subject(name, form, artifact, prepare_inputs(images, source.recipe, cache_folder("inputs")))
+    found = find_images(DataRequest(str(image_folder(setting)), limit=images))
+    return Subject(name, form, artifact, prepare_inputs(found, source.recipe, cache_folder("inputs")))
 
 
 def _made(result: _T | BuildFailure) -> _T:

@@ -8,6 +8,22 @@ from deltann.core.words import suggest
 
 
 @dataclass(frozen=True, slots=True)
+class Processor:
+    """A processor as programs see it.
+
+    Attributes
+    ----------
+    qemu
+        The emulator's name of its core.
+    cpuinfo
+        What /proc/cpuinfo says of each core after its number.
+    """
+
+    qemu: str
+    cpuinfo: str
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of emulated board.
 
@@ -27,6 +43,8 @@ class Kind:
         The name in deltann's table of known boards that a kit is built for.
     poses
         Whether it stands for hardware that it is not: its times are no evidence, wherever it runs.
+    processor
+        What the agent sees there; None: what this machine has.
     """
 
     name: str
@@ -37,6 +55,7 @@ class Kind:
     group: str
     known_board: str
     poses: bool
+    processor: Processor | None = None
 
     @property
     def foreign(self) -> bool:
@@ -49,8 +68,30 @@ class Kind:
         return self.poses or self.foreign
 
 
+_BCM2711 = Processor(
+    "cortex-a72",
+    """\
+BogoMIPS\t: 108.00
+Features\t: fp asimd evtstrm crc32 cpuid
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x0
+CPU part\t: 0xd08
+CPU revision\t: 3
+""",
+)
 KINDS = (
-    Kind("rpi4", "Raspberry Pi 4, 64-bit", "aarch64", "arm64", "qemu-aarch64", "rpi", "rpi4", poses=True),
+    Kind(
+        name="rpi4",
+        title="Raspberry Pi 4, 64-bit",
+        machine="aarch64",
+        debian="arm64",
+        qemu="qemu-aarch64",
+        group="rpi",
+        known_board="rpi4",
+        poses=True,
+        processor=_BCM2711,
+    ),
     Kind("x86", "a PC", "x86_64", "amd64", "qemu-x86_64", "x86", "x86-64-v2", poses=False),
 )
 

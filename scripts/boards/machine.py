@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from boards import access, control_groups, network, storage
+from boards import access, control_groups, network, processor, storage
 from boards.programs import run
 from boards.speech import say
 from boards.state import EmulatedBoard
@@ -25,8 +25,9 @@ _ENTER_GROUPS = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit 1; shift; done; 
 
 
 def make(board: EmulatedBoard, system: Path) -> EmulatedBoard:
-    """Give a board its file system, network and identity; return it with its network."""
+    """Give a board its file system, processor, network and identity; return it with its network."""
     storage.lay(board, system)
+    processor.show(board)
     connected = network.connect(board)
     access.introduce(connected)
     return connected

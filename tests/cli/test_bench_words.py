@@ -28,8 +28,11 @@ def test_lists_its_benchmarks_without_running_one():
         "study",
         "rpc",
         "upload",
+        "fleet",
+        "length",
         "tls",
         "memory",
+        "board",
     ]
 
 
@@ -43,7 +46,10 @@ def test_help_has_an_example_and_the_exit_codes():
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["kernels"], "no benchmark kernels; known are kernel, study, rpc, upload, tls, memory"),
+        (
+            ["kernels"],
+            "no benchmark kernels; known are kernel, study, rpc, upload, fleet, length, tls, memory, board",
+        ),
         (["kernel", "--images", "/nowhere"], "there is no folder /nowhere"),
         (["kernel", "--json", "/nowhere/figures.json"], "there is no folder /nowhere"),
     ],

@@ -5,8 +5,12 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 from platformdirs import user_cache_path
@@ -17,7 +21,9 @@ PROJECT = Path(__file__).parents[2]
 KEPT = Path(os.environ.get("DELTANN_CACHE") or user_cache_path("deltann")) / "boards"
 SESSIONS = KEPT / "tests"
 UP_TIMEOUT_S = 1200
+PLAY_TIMEOUT_S = 900
 TIMEOUT_S = 60
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,31 @@ class Boards:
             "DELTANN_BOARDS_SYSTEMS": str(KEPT / "systems"),
         }
         self.environment.pop("DELTANN_PKI", None)
+
+    @property
+    def inventory(self) -> Path:
+        return self.folder / "boards" / "inventory.yml"
+
+    @property
+    def words_of_provision(self) -> dict[str, str]:
+        """What `scripts/board provision` tells the reader to export."""
+        return {"DELTANN_PKI": str(self.folder / "boards" / "pki"), "DELTANN_INVENTORY": str(self.inventory)}
+
+    def deltann(self, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "deltann", *map(str, words)],
+            env={**self.environment, **self.words_of_provision, **environment},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+    def provision(self, board: Board) -> str:
+        """Bring the agent onto the board; return what was said."""
+        ended = self.call("provision", board.name, timeout_s=PLAY_TIMEOUT_S)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stderr
 
     def call(self, *words: str, timeout_s: float = TIMEOUT_S) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -101,6 +132,20 @@ def end_boards_of_killed_sessions() -> None:
     for folder in SESSIONS.glob("*-*"):
         if not _runs(int(folder.name.partition("-")[0])):
             Boards(folder).end()
+
+
+def wait_for(look: Callable[[], _T | None], timeout_s: float = TIMEOUT_S) -> _T:
+    """Return what `look` gives as soon as it gives something: other processes have no event to wait for."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        try:
+            seen = look()
+        except (OSError, psutil.NoSuchProcess):  # it comes and goes
+            seen = None
+        if seen is not None and seen is not False:
+            return seen
+        time.sleep(0.01)
+    raise AssertionError("it did not happen in time")
 
 
 def board_processes(label: str) -> list[psutil.Process]:

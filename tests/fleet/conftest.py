@@ -1,6 +1,10 @@
 """Emulated boards for the tests: one for all that treat it well, others for those that do not."""
 
+import os
+import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from board_kit import Board, Boards, boards_of, end_boards_of_killed_sessions
@@ -30,3 +34,17 @@ def other_boards(emulated_board) -> Iterator[Boards]:
     boards = boards_of("one")
     yield boards
     boards.end()
+
+
+@pytest.fixture(scope="session")
+def provisioning(emulated_board, boards_of_session) -> str:
+    """What was said while the agent was brought onto the board for the first time."""
+    if shutil.which("ansible-playbook", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") is None:
+        pytest.skip("ansible-playbook is not installed")
+    return boards_of_session.provision(emulated_board)
+
+
+@pytest.fixture(scope="session")
+def agent_board(provisioning, emulated_board) -> Board:
+    """The same board, with the agent on it."""
+    return emulated_board

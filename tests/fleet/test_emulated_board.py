@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
-from board_kit import PROJECT, TIMEOUT_S, UP_TIMEOUT_S, board_processes, traces
+from board_kit import PROJECT, TIMEOUT_S, UP_TIMEOUT_S, board_processes, traces, wait_for
 
 
 def test_a_board_runs_systemd_on_another_cpu_and_answers_ssh(emulated_board):
@@ -20,8 +19,7 @@ def test_a_board_runs_systemd_on_another_cpu_and_answers_ssh(emulated_board):
 
 
 def test_a_board_is_in_an_inventory_that_ansible_and_we_read(emulated_board, boards_of_session):
-    inventory = boards_of_session.folder / "boards" / "inventory.yml"
-    groups = yaml.safe_load(inventory.read_text())["boards"]["children"]
+    groups = yaml.safe_load(boards_of_session.inventory.read_text())["boards"]["children"]
     assert groups["rpi"]["hosts"][emulated_board.name]["ansible_host"] == emulated_board.address
     assert emulated_board.name in groups["emulated"]["hosts"]
 
@@ -57,7 +55,7 @@ def test_nothing_is_left_of_a_board_whose_machine_was_killed(other_boards, victi
 @pytest.mark.parametrize("stage", ["record", "network", "machine"])
 def test_nothing_is_left_of_a_board_whose_maker_was_killed(other_boards, stage):
     maker = other_boards.start("up", "rpi4")
-    label = _wait_for(lambda: _label_at(other_boards, stage))
+    label = wait_for(lambda: _label_at(other_boards, stage))
     maker.kill()
     maker.wait(TIMEOUT_S)
     processes = board_processes(label)
@@ -109,11 +107,3 @@ def _label_at(boards, stage):
         "machine": bool(board_processes(board.label)),
     }
     return board.label if reached[stage] else None
-
-
-def _wait_for(look):
-    end = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < end:
-        if (seen := look()) is not None:
-            return seen
-    raise AssertionError("it did not happen in time")

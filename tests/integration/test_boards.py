@@ -1,6 +1,7 @@
 """One study on two boards over the network: measured at once, lost and found again, waited for."""
 
 import asyncio
+import signal
 
 import pytest
 from network_kit import NetworkAgent, board_files
@@ -165,6 +166,14 @@ async def test_an_agent_of_another_wire_is_refused_before_anything_is_built(
     ):
         await run_study(make_study(), tmp_path / "runs", lambda _: None, lab)
     assert not (tmp_path / "runs").exists()
+
+
+async def test_a_board_that_is_slow_to_answer_is_waited_for(lab, agents):
+    agent = agents["left"]
+    async with BoardClient("left", agent.address, load_credentials(lab.pki, "controller")) as client:
+        agent.process.send_signal(signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(1.0, agent.process.send_signal, signal.SIGCONT)
+        assert (await client.describe()).machine.architecture
 
 
 async def test_boards_are_asked_all_at_once_and_each_says_its_own(lab, agents):

@@ -1,6 +1,7 @@
 """`deltann bundle` and `deltann import`: a board without network."""
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from deltann.cli.output import Format, FormatOption, out, print_json, say
 from deltann.cli.progress import RunDisplay
 from deltann.cli.run import RUNS
 from deltann.cli.study_options import (
+    Devices,
     Images,
     Importers,
     InventoryFile,
@@ -22,7 +24,9 @@ from deltann.cli.study_options import (
     Subject,
     Threads,
 )
-from deltann.run.bundle import bundle_study, import_result
+from deltann.core.format import format_bytes, plural
+from deltann.run.bundle import Baggage, MadeBundle, bundle_study
+from deltann.run.bundle_import import import_result
 from deltann.run.fleet import Lab
 
 
@@ -33,6 +37,7 @@ def bundle(
     levels: Levels = None,
     runtimes: Runtimes = None,
     importers: Importers = None,
+    devices: Devices = None,
     threads: Threads = None,
     recipe: RecipeName = None,
     limit: Limit = None,
@@ -46,41 +51,82 @@ def bundle(
     runs: Annotated[
         Path | None, typer.Option("--runs", help=rf"Where run folders are made \[default: {RUNS}].")
     ] = None,
+    kit: Annotated[
+        Path | None,
+        typer.Option("--kit", help="A kit to put in; else one is built for the board.", show_default=False),
+    ] = None,
+    no_kit: Annotated[bool, typer.Option("--no-kit", help="The board has our agent: put none in.")] = False,
     inventory: InventoryFile = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Build a study for a board without network, into one file.
 
-    There, `deltann-agent exec FILE` runs it; `deltann import` brings its result into the run.
+    There, `python3 FILE` runs it; the board needs no more than Python. `deltann import` brings its result
+    into the run. A study that names other boards as well goes on with them by `deltann run --resume`.
 
     [bold]Example:[/] deltann bundle study.yaml --board vault
     """
-    words = StudyWords(subject, images, levels, runtimes, importers, threads, None, recipe, limit, rounds)
+    if kit is not None and no_kit:
+        raise typer.BadParameter("give --kit or --no-kit, not both")
+    words = StudyWords(
+        subject, images, levels, runtimes, importers, devices, threads, None, recipe, limit, rounds
+    )
     lab = Lab(inventory)
     with RunDisplay() as display:
-        run, path = asyncio.run(bundle_study(words.read(lab), board, target, runs or RUNS, display, lab))
+        study = words.read(lab)
+        made = asyncio.run(
+            bundle_study(study, board, target, runs or RUNS, display, lab, Baggage(kit, no_kit))
+        )
+    size_bytes = made.path.stat().st_size
     if output is Format.JSON:
-        print_json({"run": str(run), "bundle": str(path), "size_bytes": path.stat().st_size})
-        return
-    say(out, f"bundle:     {path} ({path.stat().st_size / 1e6:.1f} MB)")
-    say(out, f"run folder: {run}")
-    say(out, f"On the board: deltann-agent exec {path.name}")
-    say(out, f"Then here:    deltann import {path.with_suffix('.result').name} {run}")
+        print_json(
+            {
+                "run": str(made.run),
+                "bundle": str(made.path),
+                "digest": made.digest,
+                "size_bytes": size_bytes,
+                "kit": made.kit and {"architecture": made.kit.architecture, "python": made.kit.python},
+                "others": made.others,
+            }
+        )
+    else:
+        _say_what_next(made, board, size_bytes)
+
+
+def _say_what_next(made: MadeBundle, board: str, size_bytes: int) -> None:
+    kit = f", with a kit for {made.kit.architecture} and Python {made.kit.python}" if made.kit else ""
+    command = "python3" if made.kit else "deltann-agent exec"
+    say(out, f"bundle:     {made.path} ({format_bytes(size_bytes)}{kit})")
+    say(out, f"run folder: {made.run}")
+    say(out, f"On {board}: {command} {made.path.name}")
+    say(out, f"Then here: deltann import {made.path.with_suffix('.result').name} {made.run}")
+    if made.others:
+        say(out, f"At any time, for {', '.join(made.others)}: deltann run --resume {made.run}")
 
 
 def import_(
-    result: Annotated[Path, typer.Argument(help="File that `deltann-agent exec` wrote.")],
-    run: Annotated[Path, typer.Argument(help="Run folder that `deltann bundle` made.")],
-    inventory: InventoryFile = None,
+    result: Annotated[Path, typer.Argument(help="File that the bundle left on the board.")],
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Run folder that `deltann bundle` made; else it is looked for.", show_default=False
+        ),
+    ] = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", help=rf"Where run folders are looked for \[default: {RUNS}]."),
+    ] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Merge what a bundle gave into its run; `deltann report RUN` shows it.
 
-    [bold]Example:[/] deltann import study.result runs/study-20260101-120000
+    [bold]Example:[/] deltann import study.result
     """
     with RunDisplay() as display:
-        imported = asyncio.run(import_result(result, run, display, Lab(inventory)))
+        imported = import_result(result, run, runs or RUNS, display)
     if output is Format.JSON:
-        print_json({"run": str(run), "imported": imported})
-    else:
-        say(out, f"{imported} trials came into {run}. To see them: deltann report {run}")
+        print_json({**asdict(imported), "run": str(imported.run)})
+        return
+    failed = f", {imported.failed} of them without a measurement" if imported.failed else ""
+    say(out, f"{plural(imported.trials, 'trial')} came into {imported.run}{failed}.")
+    say(out, f"To see them: deltann report {imported.run}")

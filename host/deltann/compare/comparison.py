@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from deltann.compare.answers import Answers, answers_of
+from deltann.compare.answers import RANKINGS_KEPT_BYTES, Answers, answers_of
 from deltann.compare.findings import find
 from deltann.compare.labels import UNLABELLED, beyond_classes, compare_labels, right_answers, true_classes
 from deltann.compare.tensors import compare_tensors
@@ -21,6 +21,7 @@ from deltann.core.comparison import (
 from deltann.core.factors import Runtime
 from deltann.core.inputs import Sample
 from deltann.core.pairs import find_pairs
+from deltann.core.recent import Recent
 from deltann.core.run_data import RunData, TrialResult
 
 _NO_VALUE = "none"
@@ -41,11 +42,15 @@ def compare_run(data: RunData, thresholds: Thresholds, *, seed: int = 0) -> Comp
     seed
         Of the bootstrap: the same seed gives the same intervals.
     """
+    recent = Recent(RANKINGS_KEPT_BYTES)
     answers = [
-        None if trial.measurement is None else answers_of(trial.measurement.outputs, data.labels.offset)
+        None
+        if trial.measurement is None
+        else answers_of(trial.measurement.outputs, data.labels.offset, recent)
         for trial in data.trials
     ]
-    truths = [_truth_for(found, data) for found in answers]
+    truth = true_classes(data.samples)
+    truths = [_truth_for(found, data, truth) for found in answers]
     summaries = tuple(map(_summarize, data.trials, answers, truths))
     found_pairs = find_pairs([trial.factors for trial in data.trials])
     oriented = [(*_reference_first(data.trials, i, j, factor), factor) for i, j, factor in found_pairs]
@@ -72,9 +77,8 @@ def compare_run(data: RunData, thresholds: Thresholds, *, seed: int = 0) -> Comp
     return Comparison(summaries, tuple(pairs), find(data, answers, summaries, pairs), thresholds, seed)
 
 
-def _truth_for(answers: Answers | None, data: RunData) -> NDArray[np.int64]:
+def _truth_for(answers: Answers | None, data: RunData, truth: NDArray[np.int64]) -> NDArray[np.int64]:
     # Labels of another label space than the model's say nothing about its answers.
-    truth = true_classes(data.samples)
     if answers is not None and beyond_classes(data.samples, answers.width - data.labels.offset):
         return np.full_like(truth, UNLABELLED)
     return truth
@@ -120,7 +124,7 @@ def _summarize(trial: TrialResult, answers: Answers | None, truth: NDArray[np.in
         status=trial.status.value,
         cause=None if trial.cause is None else trial.cause.value,
         message=trial.message,
-        n=0 if answers is None else len(answers.outputs),
+        n=0 if answers is None else len(answers),
         median_latency_ns=median,
         p5_latency_ns=p5,
         p95_latency_ns=p95,

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from deltann.compare.labels import beyond_classes
 from deltann.compare.tensors import row_max_abs
 from deltann.core.comparison import Finding, FindingKind, Flip, Pair, Severity, TrialSummary
 from deltann.core.format import format_duration, format_p_value
+from deltann.core.inputs import Sample
 from deltann.core.run_data import RunData, TrialResult
 from deltann.core.trial import Cause, Status
 
@@ -34,13 +34,22 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What the sentences are made of. `answers`: by trial id, of the trials that measured something."""
+    """What the sentences are made of.
+
+    Attributes
+    ----------
+    answers
+        By trial id, of the trials that measured something.
+    different
+        Indices of the inputs that are different images, ascending.
+    """
 
     data: RunData
     trials: Mapping[str, TrialResult]
     summaries: Mapping[str, TrialSummary]
     answers: Mapping[str, Answers]
     several_boards: bool
+    different: NDArray[np.int64]
 
     def name(self, trial_id: str) -> str:
         trial = self.trials[trial_id]
@@ -73,6 +82,7 @@ def find(
         {summary.trial_id: summary for summary in summaries},
         {t.trial_id: found for t, found in zip(data.trials, answers, strict=True) if found is not None},
         several_boards=len({trial.board for trial in data.trials}) > 1,
+        different=_first_of_each(data.samples),
     )
     of_trial: tuple[Callable[[_Context, TrialResult], Iterator[_Sized]], ...] = (
         _failure,
@@ -114,9 +124,8 @@ def _stuck(context: _Context, trial: TrialResult) -> Iterator[_Sized]:
     answers = context.answers.get(trial.trial_id)
     if answers is None or not answers.finite.all():
         return
-    digests = [sample.source_digest for sample in context.data.samples]
-    different = np.unique(np.array(digests), return_index=True)[1]
-    if len(different) < MIN_STUCK_INPUTS or not _all_alike(answers.outputs[different]):
+    different = context.different
+    if len(different) < MIN_STUCK_INPUTS or not _all_alike(answers, different):
         return
     shown = context.class_name(int(answers.classes[different[0]]))
     text = (
@@ -126,13 +135,26 @@ def _stuck(context: _Context, trial: TrialResult) -> Iterator[_Sized]:
     yield len(different), _of_trial(trial, FindingKind.STUCK, Severity.ERROR, text)
 
 
-def _all_alike(outputs: NDArray[Any]) -> bool:
+def _all_alike(answers: Answers, inputs: NDArray[np.int64]) -> bool:
     # Number by number relative to its own size: a saturated softmax has a constant 1, but its small
     # outputs still tell inputs apart.
-    floating = np.issubdtype(outputs.dtype, np.floating)
-    allowed = _STUCK_EPSILONS * float(np.finfo(outputs.dtype).eps) if floating else 0.0
-    first = outputs[0].astype(np.float64)
-    return all(bool((np.abs(row - first) <= allowed * np.abs(first)).all()) for row in outputs[1:])
+    dtype = answers.outputs.dtype
+    allowed = _STUCK_EPSILONS * float(np.finfo(dtype).eps) if np.issubdtype(dtype, np.floating) else 0.0
+    first = answers.outputs[inputs[0] : inputs[0] + 1].astype(np.float64)
+    for block in answers.blocks():
+        here = inputs[(inputs >= block.start) & (inputs < block.stop)] - block.start
+        rows = answers.outputs[block][here]
+        if not (np.abs(rows - first) <= allowed * np.abs(first)).all():
+            return False
+    return True
+
+
+def _first_of_each(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Return the index of each different image, of the first one where several are the same file."""
+    first: dict[str, int] = {}
+    for index, sample in enumerate(samples):
+        first.setdefault(sample.source_digest, index)
+    return np.array(list(first.values()), np.int64)
 
 
 def _shape(context: _Context, trial: TrialResult) -> Iterator[_Sized]:

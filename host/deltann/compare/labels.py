@@ -32,8 +32,8 @@ def right_answers(answers: Answers, truth: NDArray[np.int64], top: int = 1) -> N
 
     An input without a label, or with outputs that are no numbers, is not answered right.
     """
-    offset = answers.ranking[:, :1] - answers.classes[:, None]
-    hits: NDArray[np.bool_] = (answers.ranking[:, :top] - offset == truth[:, None]).any(axis=1)
+    offset = answers.top[:, :1] - answers.classes[:, None]
+    hits: NDArray[np.bool_] = (answers.top[:, :top] - offset == truth[:, None]).any(axis=1)
     return hits & answers.finite
 
 
@@ -68,7 +68,7 @@ def compare_labels(
     compared = a.finite & b.finite
     if not compared.any():
         return None
-    overlap, rbo, tau = _ranking_agreement(a, b, np.flatnonzero(compared))
+    overlap, rbo, tau = _ranking_agreement(a, b, compared)
     labelled = compared & (truth != UNLABELLED)
     a_right, b_right = right_answers(a, truth)[labelled], right_answers(b, truth)[labelled]
     flips = _flips(a, b, compared, samples, near_tie_factor)
@@ -86,17 +86,18 @@ def compare_labels(
     )
 
 
-def _ranking_agreement(a: Answers, b: Answers, rows: NDArray[np.intp]) -> tuple[float, float, float]:
-    overlap, rbo, tau = np.empty(len(rows)), np.ones(len(rows)), np.empty(len(rows))
-    for block in row_blocks(len(rows), a.width):
-        index = rows[block]
-        overlap[block] = top_overlap(a.top[index], b.top[index])
-        tau[block] = kendall_tau(a.outputs[index], b.outputs[index], a.top[index], b.top[index])
-    differing = np.flatnonzero((a.ranking[rows] != b.ranking[rows]).any(axis=1))
-    for block in row_blocks(len(differing), RANKING_DEPTH**2):
-        index = rows[differing[block]]
-        rbo[differing[block]] = rank_biased_overlap(a.ranking[index], b.ranking[index])
-    return float(overlap.mean()), float(rbo.mean()), float(tau.mean())
+def _ranking_agreement(a: Answers, b: Answers, compared: NDArray[np.bool_]) -> tuple[float, float, float]:
+    overlap, rbo, tau = (np.ones(len(a)) for _ in range(3))
+    for block in a.blocks():
+        a_top, b_top = a.top[block], b.top[block]
+        overlap[block] = top_overlap(a_top, b_top)
+        tau[block] = kendall_tau(a.rows(block), b.rows(block), a_top, b_top)
+        a_ranking, b_ranking = a.ranking(block), b.ranking(block)
+        differing = np.flatnonzero((a_ranking != b_ranking).any(axis=1))
+        for part in row_blocks(len(differing), RANKING_DEPTH**2):
+            rows = differing[part]
+            rbo[block.start + rows] = rank_biased_overlap(a_ranking[rows], b_ranking[rows])
+    return float(overlap[compared].mean()), float(rbo[compared].mean()), float(tau[compared].mean())
 
 
 def _flips(
@@ -104,7 +105,7 @@ def _flips(
 ) -> tuple[Flip, ...]:
     indices = np.flatnonzero(compared & (a.classes != b.classes))
     confident = a.margins > near_tie_factor * pair_noise(a, b)
-    distances = row_max_abs(a.outputs[indices], b.outputs[indices])
+    distances = row_max_abs(a.outputs, b.outputs, indices)
     return tuple(
         Flip(
             sample_index=index,

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RBO_PERSISTENCE = 0.9
+Indices = NDArray[np.integer[Any]]
 
 
 def rank_outputs(scores: NDArray[Any], depth: int) -> NDArray[np.int64]:
@@ -31,14 +32,14 @@ def rank_outputs(scores: NDArray[Any], depth: int) -> NDArray[np.int64]:
     return ranked
 
 
-def top_overlap(a_top: NDArray[np.int64], b_top: NDArray[np.int64]) -> NDArray[np.float64]:
+def top_overlap(a_top: Indices, b_top: Indices) -> NDArray[np.float64]:
     """Return, for each row, the share of entries that two rankings of equal depth have in common, 0..1."""
     shares: NDArray[np.float64] = (a_top[:, :, None] == b_top[:, None, :]).any(axis=2).mean(axis=1)
     return shares
 
 
 def rank_biased_overlap(
-    a_ranking: NDArray[np.int64], b_ranking: NDArray[np.int64], persistence: float = RBO_PERSISTENCE
+    a_ranking: Indices, b_ranking: Indices, persistence: float = RBO_PERSISTENCE
 ) -> NDArray[np.float64]:
     """Return the extrapolated rank-biased overlap of each row, 0 (nothing in common) to 1 (the same).
 
@@ -71,7 +72,7 @@ def rank_biased_overlap(
 
 
 def kendall_tau(
-    a_scores: NDArray[Any], b_scores: NDArray[Any], a_top: NDArray[np.int64], b_top: NDArray[np.int64]
+    a_scores: NDArray[Any], b_scores: NDArray[Any], a_top: Indices, b_top: Indices
 ) -> NDArray[np.float64]:
     """Return Kendall's tau-b of each row between the scores of the union of two top lists, -1..1.
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from deltann.compare.answers import Answers
 from deltann.compare.blocks import row_blocks
 from deltann.core.comparison import TensorComparison
+from deltann.core.outputs import Outputs
 
 
 def compare_tensors(a: Answers, b: Answers) -> TensorComparison:
@@ -30,12 +31,13 @@ def compare_tensors(a: Answers, b: Answers) -> TensorComparison:
     return _measure(a.outputs, b.outputs, share)
 
 
-def _measure(a: NDArray[Any], b: NDArray[Any], identical_share: float) -> TensorComparison:
+def _measure(a: Outputs, b: Outputs, identical_share: float) -> TensorComparison:
     max_abs = sum_abs = max_rel = sum_rel = 0.0
-    products = np.zeros(3)
+    products, size = np.zeros(3), a.shape[0] * a.shape[1]
     max_ulp = 0
     for block in row_blocks(*a.shape):
-        x, y = a[block].astype(np.float64), b[block].astype(np.float64)
+        given, other = a[block], b[block]
+        x, y = given.astype(np.float64), other.astype(np.float64)
         difference = np.abs(x - y)
         larger = np.maximum(np.abs(x), np.abs(y))
         relative = difference / np.maximum(larger, np.finfo(np.float64).tiny)  # 0 / 0 becomes 0
@@ -43,13 +45,13 @@ def _measure(a: NDArray[Any], b: NDArray[Any], identical_share: float) -> Tensor
         max_rel, sum_rel = max(max_rel, float(relative.max())), sum_rel + float(relative.sum())
         products += [_dot(x, y), _dot(x, x), _dot(y, y)]
         if a.dtype == b.dtype:
-            max_ulp = max(max_ulp, int(ulp_distance(a[block], b[block]).max()))
+            max_ulp = max(max_ulp, int(ulp_distance(given, other).max()))
     return TensorComparison(
         identical_share=identical_share,
         max_abs=max_abs,
-        mean_abs=sum_abs / a.size,
+        mean_abs=sum_abs / size,
         max_rel=max_rel,
-        mean_rel=sum_rel / a.size,
+        mean_rel=sum_rel / size,
         cosine=_cosine(*products),
         max_ulp=max_ulp if a.dtype == b.dtype else None,
     )
@@ -66,7 +68,7 @@ def _cosine(dot: float, a_square: float, b_square: float) -> float:
     return float(np.clip(dot / (np.sqrt(a_square) * np.sqrt(b_square)), -1.0, 1.0))
 
 
-def identical_rows(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+def identical_rows(a: Outputs, b: Outputs) -> NDArray[np.bool_]:
     """Return, for each input, whether its outputs are the same bytes: bool, (inputs,)."""
     if a.dtype != b.dtype:
         return np.zeros(len(a), np.bool_)
@@ -76,12 +78,23 @@ def identical_rows(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
     return same
 
 
-def row_max_abs(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the largest absolute difference of each input's outputs: float64, (inputs,); NaN stays NaN."""
-    largest = np.empty(len(a))
+def row_max_abs(a: Outputs, b: Outputs, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    """Return the largest absolute difference of each input's outputs: float64, (inputs,); NaN stays NaN.
+
+    Parameters
+    ----------
+    rows
+        Of these inputs alone, ascending; None: of all.
+    """
+    wanted = np.arange(len(a)) if rows is None else rows
+    largest = np.empty(len(wanted))
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         for block in row_blocks(*a.shape):
-            largest[block] = np.abs(a[block].astype(np.float64) - b[block].astype(np.float64)).max(axis=1)
+            here = slice(*np.searchsorted(wanted, [block.start, block.stop]))
+            index = wanted[here] - block.start
+            if len(index):
+                x, y = a[block][index].astype(np.float64), b[block][index].astype(np.float64)
+                largest[here] = np.abs(x - y).max(axis=1)
     return largest
 
 

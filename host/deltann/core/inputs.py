@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,6 @@ class Sample:
         Colour mode of the original as Pillow names it.
     source_digest
         sha256 of the file.
-    thumbnail_jpeg
-        A small RGB picture for reports.
     """
 
     sample_id: str
@@ -43,7 +42,14 @@ class Sample:
     height: int
     mode: str
     source_digest: str
-    thumbnail_jpeg: bytes
+
+
+class Thumbnails(Protocol):
+    """A small RGB picture of each sample for reports, as a JPEG file; not necessarily in memory."""
+
+    def __getitem__(self, sample_index: int, /) -> bytes:
+        """Return the picture of one sample."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class InputSet:
         float32 table (3, 256), row per channel in the input's colour order, as little-endian bytes:
         the value each pixel stands for. Looking up is exact on every board, arithmetic need not be.
         None for a model that takes uint8 itself.
-    samples
+    samples, thumbnails
         In the order of the file.
     """
 
@@ -81,6 +87,7 @@ class InputSet:
     lookup: bytes | None
     samples: tuple[Sample, ...]
     unreadable: tuple[UnreadableImage, ...]
+    thumbnails: Thumbnails
 
     @property
     def dtype(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deltann.core.outputs import Outputs
 from deltann.core.trial import Cause, Status, Trial
 
 
@@ -62,7 +63,8 @@ class Measurement:
     Attributes
     ----------
     outputs
-        float32 (or the model's dtype), (samples, outputs), row-aligned with the input set.
+        float32 (or the model's dtype), (samples, outputs), row-aligned with the input set; not
+        necessarily in memory.
     latency_ns, start_ns
         int64, (runs,): the executor's run alone, and its start since measuring began.
     round_index, sample_index
@@ -75,7 +77,7 @@ class Measurement:
         Wall time of all runs, and the part of it inside the executor.
     """
 
-    outputs: NDArray[np.generic]
+    outputs: Outputs
     latency_ns: NDArray[np.int64]
     start_ns: NDArray[np.int64]
     round_index: NDArray[np.int32]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from deltann.core.inputs import Sample, UnreadableImage
+from deltann.core.inputs import Sample, Thumbnails, UnreadableImage
 from deltann.core.model import LabelSpace
 from deltann.core.record import KernelTime, Measurement, Reading
 from deltann.core.trial import Cause, Status
@@ -65,7 +65,7 @@ class RunData:
         When the run began, ISO 8601 with offset.
     planned_trials
         How many trials the plan has; more than `trials` while a run is unfinished.
-    samples
+    samples, thumbnails
         Row-aligned with every measurement's outputs.
     """
 
@@ -80,3 +80,4 @@ class RunData:
     samples: tuple[Sample, ...]
     unreadable: tuple[UnreadableImage, ...]
     environment: tuple[EnvironmentFact, ...]
+    thumbnails: Thumbnails

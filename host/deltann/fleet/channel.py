@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 8 * 2**20
 RECONNECT_MS = 50
+CONNECT_MS = 10_000
 UNIX = "unix:"
 
 # A ping every 20 s notices a vanished board; the agent allows one every 10 s. The time-out is long
@@ -24,7 +25,8 @@ _OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.http2.max_pings_without_data", 0),
     # An agent that was just started is there within tenths of a second; gRPC's first wait is one second.
     ("grpc.initial_reconnect_backoff_ms", RECONNECT_MS),
-    ("grpc.min_reconnect_backoff_ms", 2 * RECONNECT_MS),
+    # Despite its name, how long one attempt to connect may take: a small board at work takes its time.
+    ("grpc.min_reconnect_backoff_ms", CONNECT_MS),
 ]
 
 _HINTS = {

@@ -1,21 +1,19 @@
 """Between the records of `core` and the messages of the wire."""
 
-from collections.abc import Sequence
+from array import array
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deltann.core.artifact import Artifact, TensorSpec
 from deltann.core.cpu_features import architecture_of, linux_flags
-from deltann.core.factors import Binding
+from deltann.core.factors import Binding, Device
+from deltann.core.gpu import CUDA_VERSION
 from deltann.core.inputs import InputSet
 from deltann.core.record import KernelTime, Measurement, Reading
 from deltann.core.trial import Cause, Trial
+from deltann.fleet.spool import Spool
 from deltann_proto.v1 import agent_pb2 as pb
-
-_Int = TypeVar("_Int", np.int32, np.int64)
 
 _BINDINGS = {Binding.NONE: pb.BINDING_NONE, Binding.CORES: pb.BINDING_CORES}
 
@@ -44,6 +42,7 @@ def trial_to_proto(lease_id: str, trial: Trial, artifact: Artifact, inputs: Inpu
         memory_limit_bytes=protocol.memory_limit_bytes,
         kernels=protocol.kernels,
         needs=_needs(artifact),
+        device=trial.variant.device.value,
     )
 
 
@@ -54,6 +53,7 @@ def worker_to_proto(lease_id: str, trial: Trial) -> pb.PrepareWorkerRequest:
         runtime=trial.variant.runtime.value,
         threads=trial.variant.threads,
         binding=_BINDINGS[trial.variant.binding],
+        device=trial.variant.device.value,
     )
 
 
@@ -94,28 +94,66 @@ def cause_from_proto(cause: pb.Failed.Cause.ValueType) -> Cause:
 
 
 @dataclass(slots=True)
-class TrialEvents:
-    """The events of one trial as they come in, put together into a measurement at the end."""
+class _Runs:
+    """The timed runs that are in: 24 bytes for each, whatever the model gives."""
 
-    output: TensorSpec
-    samples: int
-    rounds: int
-    started: pb.Started | None = None
-    finished: pb.Finished | None = None
-    failed: pb.Failed | None = None
-    batches: list[pb.Batch] = field(default_factory=list)
-    readings: list[Reading] = field(default_factory=list)
-    kernels: list[KernelTime] = field(default_factory=list)
-    runs: int = 0
+    latency_ns: "array[int]" = field(default_factory=lambda: array("q"))
+    start_ns: "array[int]" = field(default_factory=lambda: array("q"))
+    round_index: "array[int]" = field(default_factory=lambda: array("i"))
+    sample_index: "array[int]" = field(default_factory=lambda: array("i"))
+    changed: set[int] = field(default_factory=set)
+
+    def add(self, batch: pb.Batch) -> None:
+        """Take the runs of a batch."""
+        count = len(batch.latency_ns)
+        self.latency_ns.extend(batch.latency_ns)
+        self.start_ns.extend(batch.start_ns)
+        self.round_index.extend([batch.round] * count)
+        self.sample_index.extend(range(batch.first_index, batch.first_index + count))
+        self.changed.update(batch.changed)
+
+
+class TrialEvents:
+    """The events of one trial as they come in, put together into a measurement at the end.
+
+    Parameters
+    ----------
+    output
+        What the model gives for one input.
+    samples, rounds
+        How many inputs, and how often each is run.
+    """
+
+    def __init__(self, output: TensorSpec, samples: int, rounds: int) -> None:
+        self._expected_runs = samples * rounds
+        self._samples = samples
+        self._outputs = Spool(output)
+        self._runs = _Runs()
+        self._started: pb.Started | None = None
+        self._finished: pb.Finished | None = None
+        self.failed: pb.Failed | None = None
+        self.readings: list[Reading] = []
+        self.kernels: list[KernelTime] = []
+
+    @property
+    def runs(self) -> int:
+        """How many timed runs are in."""
+        return len(self._runs.latency_ns)
 
     def add(self, event: pb.TrialEvent) -> None:
-        """Take one event."""
+        """Take one event.
+
+        Raises
+        ------
+        ResultsError
+            If there is no room for the outputs in it.
+        """
         match event.WhichOneof("event"):
             case "started":
-                self.started = event.started
+                self._started = event.started
             case "batch":
-                self.batches.append(event.batch)
-                self.runs += len(event.batch.latency_ns)
+                self._runs.add(event.batch)
+                self._outputs.add(event.batch.outputs)
             case "reading":
                 self.readings.append(reading_from_proto(event.reading))
             case "kernels":
@@ -124,40 +162,34 @@ class TrialEvents:
                     for index, kernel in enumerate(event.kernels.kernels)
                 ]
             case "finished":
-                self.finished = event.finished
+                self._finished = event.finished
             case "failed":
                 self.failed = event.failed
 
     def complaint(self) -> str | None:
         """Return why these events are no whole measurement, in words; None when they are."""
-        if self.started is None or self.finished is None:
+        if self._started is None or self._finished is None:
             return "the agent ended the trial without saying how"
-        expected = self.samples * self.rounds
-        if self.runs != expected:
-            return f"the agent sent {self.runs} latencies for {expected} runs"
-        expected_bytes = self.samples * int(np.prod(self.output.shape)) * np.dtype(self.output.dtype).itemsize
-        received = sum(len(batch.outputs) for batch in self.batches)
-        if received != expected_bytes:
-            return f"the agent sent {received} bytes of outputs where {expected_bytes} were due"
+        if self.runs != self._expected_runs:
+            return f"the agent sent {self.runs} latencies for {self._expected_runs} runs"
+        expected_bytes = self._samples * self._outputs.width * self._outputs.dtype.itemsize
+        if self._outputs.size_bytes != expected_bytes:
+            return (
+                f"the agent sent {self._outputs.size_bytes} bytes of outputs where {expected_bytes} were due"
+            )
         return None
 
     def measurement(self) -> Measurement:
         """Return what was measured; call only when `complaint()` is None."""
-        started, finished = self.started or pb.Started(), self.finished or pb.Finished()
-        outputs = np.frombuffer(b"".join(batch.outputs for batch in self.batches), dtype=self.output.dtype)
+        started, finished = self._started or pb.Started(), self._finished or pb.Finished()
+        runs = self._runs
         return Measurement(
-            outputs=outputs.reshape(self.samples, -1),
-            latency_ns=_join([batch.latency_ns for batch in self.batches], np.int64),
-            start_ns=_join([batch.start_ns for batch in self.batches], np.int64),
-            round_index=_join([[batch.round] * len(batch.latency_ns) for batch in self.batches], np.int32),
-            sample_index=_join(
-                [
-                    range(batch.first_index, batch.first_index + len(batch.latency_ns))
-                    for batch in self.batches
-                ],
-                np.int32,
-            ),
-            changed_samples=tuple(sorted({index for batch in self.batches for index in batch.changed})),
+            outputs=self._outputs,
+            latency_ns=np.frombuffer(runs.latency_ns, np.int64),
+            start_ns=np.frombuffer(runs.start_ns, np.int64),
+            round_index=np.frombuffer(runs.round_index, np.int32),
+            sample_index=np.frombuffer(runs.sample_index, np.int32),
+            changed_samples=tuple(sorted(runs.changed)),
             runtime_version=started.runtime_version,
             threads_source=started.threads_source,
             spawn_ns=started.spawn_ns,
@@ -171,19 +203,16 @@ class TrialEvents:
 
 
 def _needs(artifact: Artifact) -> pb.Needs:
-    if artifact.target is None:
-        return pb.Needs()
-    architecture = architecture_of(artifact.target.triple)
-    return pb.Needs(
-        architecture=architecture,
-        cpu_flags=linux_flags(architecture, artifact.cpu_features),
-        runtime_version=artifact.tool_versions.get("apache-tvm", ""),
-    )
+    # At least: a runtime takes the weights out of the file into memory of its own.
+    needs = pb.Needs(memory_bytes=artifact.size_bytes)
+    if artifact.target is not None:
+        needs.architecture = architecture_of(artifact.target.triple)
+        needs.cpu_flags.extend(linux_flags(needs.architecture, artifact.cpu_features))
+        needs.runtime_version = artifact.tool_versions.get("apache-tvm", "")
+    if artifact.gpu is not None and artifact.gpu.device is Device.CUDA:
+        needs.gpu_arch, needs.cuda_version = artifact.gpu.arch, CUDA_VERSION
+    return needs
 
 
 def _tensor_to_proto(spec: TensorSpec) -> pb.Tensor:
     return pb.Tensor(name=spec.name, shape=spec.shape, dtype=spec.dtype)
-
-
-def _join(parts: Sequence[Sequence[int]], dtype: type[_Int]) -> NDArray[_Int]:
-    return np.concatenate([np.asarray(part, dtype=dtype) for part in parts]) if parts else np.empty(0, dtype)

@@ -1,6 +1,5 @@
 """The input set of a study: images through the recipe, prepared once and kept."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,8 +21,9 @@ def prepare_inputs(
 ) -> InputSet:
     """Return the input set of `images`: the same bytes for the same files, recipe and Pillow.
 
-    The tensors lie in `folder/<digest>.u8`. A second call with the same files decodes nothing; a file
-    there that is damaged is made again. Images that cannot be read are named in the set with the reason.
+    The tensors lie in `folder/<digest>.u8`, small pictures of the images beside them. A second call with
+    the same files decodes nothing; a file there that is damaged is made again. Images that cannot be read
+    are named in the set with the reason.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def prepare_inputs(
     prepared = read_prepared(folder, key)
     if prepared is None:
         try:
-            prepared = decode_all([image.path for image in images], recipe, folder, on_progress)
+            prepared = decode_all([image.path for image in images], recipe, folder, key, on_progress)
             write_index(folder, key, prepared)
         except OSError as error:
             raise ResultsError(
@@ -66,6 +66,7 @@ def prepare_inputs(
         lookup=lookup_table(recipe).tobytes() if recipe.dtype == "float32" else None,
         samples=tuple(_sample(*row) for row in rows if not row[2].reason),
         unreadable=unreadable,
+        thumbnails=prepared.thumbnails,
     )
 
 
@@ -109,7 +110,6 @@ def _sample(image: ImageFile, source_digest: str, look: Look) -> Sample:
         height=look.height,
         mode=look.mode,
         source_digest=source_digest,
-        thumbnail_jpeg=base64.b64decode(look.thumbnail),
     )
 
 

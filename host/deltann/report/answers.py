@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltann.core.comparison import Pair
+from deltann.core.outputs import Outputs
 from deltann.core.run_data import RunData, TrialResult
 
+_ROWS_AT_A_TIME = 256
 NO_ANSWER = np.iinfo(np.int64).min
 """Stands for a class where an output is not a finite number."""
 
@@ -99,12 +101,12 @@ def collect_answers(data: RunData) -> Answers:
     measured = [(trial, trial.measurement.outputs) for trial in data.trials if trial.measurement is not None]
     if not measured:
         return Answers((), np.empty((0, len(data.samples)), np.int64))
-    (width, _), *_ = Counter(outputs.shape[-1] for _, outputs in measured).most_common(1)
-    fitting = [(trial, outputs) for trial, outputs in measured if outputs.shape[-1] == width]
+    (width, _), *_ = Counter(outputs.shape[1] for _, outputs in measured).most_common(1)
+    fitting = [(trial, outputs) for trial, outputs in measured if outputs.shape[1] == width]
     return Answers(
         trials=tuple(trial for trial, _ in fitting),
         classes=np.stack([_top1(outputs, data.labels.offset) for _, outputs in fitting]),
-        odd=tuple(trial for trial, outputs in measured if outputs.shape[-1] != width),
+        odd=tuple(trial for trial, outputs in measured if outputs.shape[1] != width),
     )
 
 
@@ -115,21 +117,27 @@ def build_matrices(answers: Answers, pairs: Sequence[Pair]) -> list[Matrix]:
     return [_matrix(answers, board, factors) for board in boards]
 
 
-def find_margins(outputs: NDArray[np.generic], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def find_margins(outputs: Outputs, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return top-1 minus top-2 of the chosen rows, float64, (rows,); not a number where an output is."""
-    if outputs.shape[-1] < 2:
+    if outputs.shape[1] < 2:
         return np.full(len(rows), np.nan)
-    top_two = np.partition(outputs[rows].astype(np.float64), -2, axis=-1)[:, -2:]
+    chosen = np.concatenate([outputs[row : row + 1] for row in rows.tolist()])
+    top_two = np.partition(chosen.astype(np.float64), -2, axis=-1)[:, -2:]
     margins: NDArray[np.float64] = top_two[:, 1] - top_two[:, 0]
     return margins
 
 
-def _top1(outputs: NDArray[np.generic], offset: int) -> NDArray[np.int64]:
-    # Largest and smallest value tell of NaN and both infinities in a row without a look at each number.
-    best = outputs.argmax(axis=-1)
-    largest = np.take_along_axis(outputs, best[:, np.newaxis], axis=-1)[:, 0]
-    finite = np.isfinite(largest) & np.isfinite(outputs.min(axis=-1))
-    return np.where(finite, best - offset, NO_ANSWER)
+def _top1(outputs: Outputs, offset: int) -> NDArray[np.int64]:
+    found = np.empty(len(outputs), np.int64)
+    for first in range(0, len(outputs), _ROWS_AT_A_TIME):
+        block = slice(first, first + _ROWS_AT_A_TIME)
+        rows = outputs[block]
+        # Largest and smallest value tell of NaN and both infinities in a row without a look at each number.
+        best = rows.argmax(axis=-1)
+        largest = np.take_along_axis(rows, best[:, np.newaxis], axis=-1)[:, 0]
+        finite = np.isfinite(largest) & np.isfinite(rows.min(axis=-1))
+        found[block] = np.where(finite, best - offset, NO_ANSWER)
+    return found
 
 
 def _matrix(answers: Answers, board: str, factors: dict[frozenset[str], str]) -> Matrix:

@@ -52,6 +52,7 @@ class FlippedImage:
     """
 
     sample: Sample
+    thumbnail_jpeg: bytes
     true_name: str | None
     confident: bool | None
     pairs: int
@@ -115,6 +116,7 @@ def _image(
     ]
     return FlippedImage(
         sample=sample,
+        thumbnail_jpeg=data.thumbnails[index],
         true_name=None if sample.class_index is None else data.labels.name(sample.class_index),
         confident=any(flip.confident for flip in flips) if flips else None,
         pairs=len(flips),

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from deltann.core.comparison import Comparison, Finding, FindingKind, TrialSummary
 from deltann.core.factors import BOARD_FACTOR
-from deltann.core.inputs import Sample
 from deltann.core.record import KernelTime
 from deltann.core.run_data import EnvironmentFact, RunData, TrialResult
 from deltann.report.answers import Answers, Matrix, build_matrices, collect_answers
@@ -113,9 +112,9 @@ def build_page(data: RunData, comparison: Comparison) -> Page:
     )
 
 
-def thumbnail_uri(sample: Sample) -> str:
-    """Return the sample's picture as a `data:` address."""
-    return f"data:image/jpeg;base64,{b64encode(sample.thumbnail_jpeg).decode('ascii')}"
+def thumbnail_uri(jpeg: bytes) -> str:
+    """Return a picture as a `data:` address."""
+    return f"data:image/jpeg;base64,{b64encode(jpeg).decode('ascii')}"
 
 
 def tail(log: str) -> str:

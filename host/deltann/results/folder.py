@@ -19,18 +19,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from deltann.core.artifact import Artifact, BuildFailure
 from deltann.core.errors import ResultsError
 from deltann.core.inputs import InputSet, Sample
 from deltann.core.model import ModelSource
+from deltann.core.recent import Recent
 from deltann.core.record import TrialRecord
 from deltann.core.run_data import EnvironmentFact, RunData, TrialResult
 from deltann.core.trial import Cause, Status
 from deltann.results import rows
 from deltann.results.header import RunHeader, header_json, read_header
-from deltann.results.storage import read_table, write_bytes, write_table
+from deltann.results.outputs import StoredOutputs
+from deltann.results.storage import give_back, read_table, write_bytes, write_table
 from deltann.results.tables import ATTEMPT_TABLES
+from deltann.results.thumbnails import StoredThumbnails
 
+OUTPUTS_KEPT_BYTES = 16 * 2**20
 RUN_FILE, STUDY_FILE, RESOLVED_FILE, PLAN_FILE = "run.json", "study.yaml", "resolved.yaml", "plan.json"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -108,7 +114,9 @@ class RunFolder:
                 write_bytes(building / RESOLVED_FILE, resolved_study.encode())
                 write_bytes(building / PLAN_FILE, plan_json.encode())
                 draft = cls(building, header)
-                draft._write_rows("samples", "samples", rows.sample_rows(inputs.samples))
+                write_table(
+                    draft._file("samples", "samples"), rows.samples_reader(inputs.samples, inputs.thumbnails)
+                )
                 draft._write_rows("unreadable", "unreadable", [asdict(image) for image in inputs.unreadable])
                 building.rename(path)
             finally:
@@ -148,7 +156,13 @@ class RunFolder:
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """The samples in the order of the input set."""
-        return rows.samples_of(self._read_rows("samples", "samples"))
+        return rows.samples_of(read_table(self._file("samples", "samples"), "samples", rows.SAMPLE))
+
+    @cached_property
+    def _sample_ids(self) -> Any:
+        # A pyarrow array: 100,000 names are 1 MB there, and ten times that as strings.
+        table = read_table(self._file("samples", "samples"), "samples", ["sample_index", "sample_id"])
+        return table.sort_by("sample_index")["sample_id"].combine_chunks()
 
     def write_environment(self, facts: Sequence[EnvironmentFact]) -> None:
         """Write the circumstances of the run, in place of what was written before.
@@ -199,6 +213,8 @@ class RunFolder:
                 for table in ("trials", *tables):
                     self._file(table, name).unlink(missing_ok=True)
                 raise
+            finally:
+                give_back()
 
     def attempts(self) -> dict[str, list[AttemptEnd]]:
         """Return how the finished attempts at each trial ended, by trial id, in their order.
@@ -233,12 +249,13 @@ class RunFolder:
             If a file is missing or damaged.
         """
         header = self.header
+        recent = Recent(OUTPUTS_KEPT_BYTES)
         builds = {
             row["build_key"]: row
             for file in self.finished_files("builds")
             for row in read_table(file, "builds").to_pylist()
         }
-        return RunData(
+        data = RunData(
             path=self.path,
             name=header.name,
             created=header.created,
@@ -246,11 +263,14 @@ class RunFolder:
             model_digest=header.model_digest,
             labels=header.labels,
             planned_trials=len(header.planned_trials),
-            trials=tuple(self._load_trial(row, builds) for row in self._last_attempts()),
+            trials=tuple(self._load_trial(row, builds, recent) for row in self._last_attempts()),
             samples=self.samples,
             unreadable=rows.unreadable_of(self._read_rows("unreadable", "unreadable")),
             environment=rows.facts_of(self._read_rows("environment", "environment")),
+            thumbnails=StoredThumbnails(self._file("samples", "samples")),
         )
+        give_back()
+        return data
 
     def _last_attempts(self) -> list[rows.Row]:
         last: dict[str, rows.Row] = {}
@@ -261,14 +281,15 @@ class RunFolder:
                 last[row["trial_id"]] = row
         return [last[trial] for trial in self.header.planned_trials if trial in last]
 
-    def _load_trial(self, row: rows.Row, builds: dict[str, rows.Row]) -> TrialResult:
+    def _load_trial(self, row: rows.Row, builds: dict[str, rows.Row], recent: Recent) -> TrialResult:
         name = f"{row['trial_id']}-{row['attempt']}"
         measurement = None
         if row["status"] == Status.OK.value:
+            file, dtype = self._file("predictions", name), np.dtype(row["output_dtype"])
             measurement = rows.measurement_of(
                 row,
-                read_table(self._file("predictions", name), "predictions", ["outputs", "outputs_raw"]),
-                read_table(self._file("latencies", name), "latencies"),
+                StoredOutputs(file, dtype, row["output_count"], recent),
+                read_table(self._file("latencies", name), "latencies", rows.TIMES),
             )
         return rows.result_of(
             row,
@@ -282,17 +303,16 @@ class RunFolder:
         tables: dict[str, Any] = {}
         measurement = record.measurement
         if measurement is not None:
-            if measurement.outputs.ndim != 2 or len(measurement.outputs) != len(self.samples):
+            ids, shape = self._sample_ids, measurement.outputs.shape
+            if len(shape) != 2 or shape[0] != len(ids):
                 raise ResultsError(
-                    f"trial {record.trial.trial_id} has outputs of shape {measurement.outputs.shape} "
-                    f"for {len(self.samples)} inputs",
+                    f"trial {record.trial.trial_id} has outputs of shape {shape} for {len(ids)} inputs",
                     where=str(self.path),
                 )
-            ids = [sample.sample_id for sample in self.samples]
-            tables["predictions"] = rows.predictions_table(
+            tables["predictions"] = rows.predictions_reader(
                 record, measurement, ids, self.header.labels.offset
             )
-            tables["latencies"] = rows.latencies_table(record, measurement)
+            tables["latencies"] = rows.latencies_reader(record, measurement)
         if record.readings:
             tables["telemetry"] = rows.table_of("telemetry", rows.reading_rows(record))
         if record.kernels:
@@ -306,11 +326,9 @@ class RunFolder:
         write_table(self._file(table, name), rows.table_of(table, content))
 
     def _read_rows(self, table: str, name: str) -> list[rows.Row]:
-        # A run need not have facts yet, nor an attempt readings or kernels; the samples are always there.
+        # A run need not have facts yet, nor an attempt readings or kernels.
         file = self._file(table, name)
-        if not file.exists() and table != "samples":
-            return []
-        return list(read_table(file, table).to_pylist())
+        return [] if not file.exists() else list(read_table(file, table).to_pylist())
 
     def _read_text(self, name: str) -> str:
         try:

@@ -1,21 +1,26 @@
 """Records as rows of the tables, and rows as records again. No I/O."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deltann.core.artifact import Artifact, BuildFailure, TensorSpec
-from deltann.core.factors import BOARD_FACTOR, FACTOR_NAMES
-from deltann.core.inputs import Sample, UnreadableImage
+from deltann.core.factors import BOARD_FACTOR, FACTOR_NAMES, Device
+from deltann.core.inputs import Sample, Thumbnails, UnreadableImage
+from deltann.core.outputs import Outputs
 from deltann.core.record import KernelTime, Measurement, Reading, TrialRecord
 from deltann.core.run_data import EnvironmentFact, TrialResult
 from deltann.core.trial import Cause, Status
+from deltann.results.outputs import fits_float32
 from deltann.results.schema import arrow_schema
+from deltann.results.storage import ROWS_PER_GROUP
 
-_ROWS_PER_CHUNK = 16_384
+_OUTPUTS_PER_GROUP = 2**19
+_SAMPLES_PER_GROUP = 512
+SAMPLE = ("sample_index", *(field.name for field in fields(Sample)))
 _MEASURED = (
     "runtime_version",
     "threads_source",
@@ -27,6 +32,7 @@ _MEASURED = (
     "running_ns",
     "peak_rss_bytes",
 )
+TIMES = ("latency_ns", "start_ns", "round_index", "sample_index")
 Row = Mapping[str, Any]
 
 
@@ -37,15 +43,27 @@ def table_of(name: str, rows: Sequence[Row]) -> Any:
     return pa.Table.from_pylist([dict(row) for row in rows], schema=arrow_schema(name))
 
 
-def sample_rows(samples: Sequence[Sample]) -> list[Row]:
-    """Return the rows of `samples`."""
-    return [{"sample_index": index, **asdict(sample)} for index, sample in enumerate(samples)]
+def samples_reader(samples: Sequence[Sample], thumbnails: Thumbnails) -> Any:
+    """Return a pyarrow RecordBatchReader of the rows of `samples`."""
+    schema = arrow_schema("samples")
+    import pyarrow as pa
+
+    def batch(first: int) -> Any:
+        indices = range(first, min(first + _SAMPLES_PER_GROUP, len(samples)))
+        rows = [
+            {"sample_index": index, **asdict(samples[index]), "thumbnail_jpeg": thumbnails[index]}
+            for index in indices
+        ]
+        return pa.RecordBatch.from_pylist(rows, schema=schema)
+
+    firsts = range(0, len(samples), _SAMPLES_PER_GROUP)
+    return pa.RecordBatchReader.from_batches(schema, (batch(first) for first in firsts))
 
 
-def samples_of(rows: Sequence[Row]) -> tuple[Sample, ...]:
-    """Return the samples in the order of the input set."""
-    ordered = sorted(rows, key=lambda row: row["sample_index"])
-    return tuple(Sample(**_without(row, "sample_index")) for row in ordered)
+def samples_of(table: Any) -> tuple[Sample, ...]:
+    """Return the samples in the order of the input set, of a pyarrow table with the columns `SAMPLE`."""
+    batches = table.sort_by("sample_index").select(SAMPLE[1:]).to_batches(_SAMPLES_PER_GROUP)
+    return tuple(Sample(**row) for batch in batches for row in batch.to_pylist())
 
 
 def unreadable_of(rows: Sequence[Row]) -> tuple[UnreadableImage, ...]:
@@ -73,7 +91,7 @@ def build_row(build: Artifact | BuildFailure) -> Row:
         "size_bytes": build.size_bytes,
         **_spec_columns("input", build.input),
         **_spec_columns("output", build.output),
-        "target": None if build.target is None else str(build.target),
+        "target": build.target_words,
         "cpu_features": build.cpu_features,
         "passes": build.passes,
         "tool_versions": list(build.tool_versions.items()),
@@ -122,66 +140,80 @@ def trial_row(record: TrialRecord) -> Row:
     return row
 
 
-def latencies_table(record: TrialRecord, measurement: Measurement) -> Any:
-    """Return the pyarrow table of every timed run, in the order they ran."""
-    import pyarrow as pa
+def latencies_reader(record: TrialRecord, measurement: Measurement) -> Any:
+    """Return a pyarrow RecordBatchReader of every timed run, in the order they ran."""
 
-    count = len(measurement.latency_ns)
-    trial_ids, attempts = _attempt_columns(record, count)
-    columns = {
-        "trial_id": trial_ids,
-        "attempt": attempts,
-        "run_index": np.arange(count),
-        "round_index": measurement.round_index,
-        "sample_index": measurement.sample_index,
-        "start_ns": measurement.start_ns,
-        "latency_ns": measurement.latency_ns,
-    }
-    return pa.Table.from_pydict(columns, schema=arrow_schema("latencies"))
+    def columns(rows: slice) -> list[Any]:
+        return [
+            np.arange(rows.start, rows.stop),
+            measurement.round_index[rows],
+            measurement.sample_index[rows],
+            measurement.start_ns[rows],
+            measurement.latency_ns[rows],
+        ]
+
+    return _reader("latencies", record, len(measurement.latency_ns), ROWS_PER_GROUP, columns)
 
 
-def predictions_table(
-    record: TrialRecord, measurement: Measurement, sample_ids: Sequence[str], label_offset: int
+def predictions_reader(
+    record: TrialRecord, measurement: Measurement, sample_ids: Any, label_offset: int
 ) -> Any:
-    """Return the pyarrow table of all outputs, row-aligned with `sample_ids`."""
-    import pyarrow as pa
+    """Return a pyarrow RecordBatchReader of all outputs.
 
-    batches = [
-        _predictions_batch(record, measurement.outputs, sample_ids, label_offset, first)
-        for first in range(0, len(sample_ids), _ROWS_PER_CHUNK)
-    ]
-    return pa.Table.from_batches(batches, schema=arrow_schema("predictions"))
+    Parameters
+    ----------
+    sample_ids
+        pyarrow array of strings, row-aligned with the outputs.
+    """
+    outputs = measurement.outputs
+    step = min(ROWS_PER_GROUP, max(1, _OUTPUTS_PER_GROUP // max(1, outputs.shape[1])))
+
+    def columns(rows: slice) -> list[Any]:
+        return [
+            np.arange(rows.start, rows.stop, dtype=np.int32),
+            sample_ids[rows],
+            *_output_columns(outputs[rows], label_offset),
+        ]
+
+    return _reader("predictions", record, len(sample_ids), step, columns)
 
 
-def _predictions_batch(
-    record: TrialRecord,
-    outputs: NDArray[np.generic],
-    sample_ids: Sequence[str],
-    label_offset: int,
-    first: int,
+def _reader(
+    name: str, record: TrialRecord, count: int, step: int, columns: Callable[[slice], list[Any]]
 ) -> Any:
+    """Return a reader of `count` rows, `step` at a time: the attempt's columns, then those of `columns`."""
+    schema = arrow_schema(name)
     import pyarrow as pa
 
-    rows: NDArray[Any] = outputs[first : first + _ROWS_PER_CHUNK]
+    ids = [pa.scalar(record.trial.trial_id, pa.string()), pa.scalar(record.attempt, pa.int32())]
+
+    def batch(first: int) -> Any:
+        rows = slice(first, min(first + step, count))
+        own = [pa.repeat(value, rows.stop - rows.start) for value in ids]
+        return pa.RecordBatch.from_arrays(
+            [
+                pa.array(column, field.type)
+                for field, column in zip(schema, [*own, *columns(rows)], strict=True)
+            ],
+            schema=schema,
+        )
+
+    return pa.RecordBatchReader.from_batches(schema, (batch(first) for first in range(0, count, step)))
+
+
+def _output_columns(rows: NDArray[Any], label_offset: int) -> list[Any]:
+    import pyarrow as pa
+
     count, width = rows.shape
-    schema = arrow_schema("predictions")
     finite = np.isfinite(rows).all(axis=1)
     offsets = pa.array(np.arange(count + 1, dtype=np.int32) * width)
     with np.errstate(over="ignore"):  # what float32 cannot hold is kept in `outputs_raw`
         values = pa.array(rows.astype(np.float32).ravel())
-    columns = [
-        *_attempt_columns(record, count),
-        pa.array(np.arange(first, first + count, dtype=np.int32)),
-        pa.array(sample_ids[first : first + count], pa.string()),
+    return [
         pa.array((rows.argmax(axis=1) - label_offset).astype(np.int32), mask=~finite),
-        pa.ListArray.from_arrays(offsets, values, type=schema.field("outputs").type),
-        pa.nulls(count, pa.binary()) if _fits_float32(rows.dtype) else _raw_rows(rows),
+        pa.ListArray.from_arrays(offsets, values, type=arrow_schema("predictions").field("outputs").type),
+        pa.nulls(count, pa.binary()) if fits_float32(rows.dtype) else _raw_rows(rows),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _fits_float32(dtype: np.dtype[Any]) -> bool:
-    return np.can_cast(dtype, np.float32, casting="safe")
 
 
 def _raw_rows(rows: NDArray[Any]) -> Any:
@@ -189,15 +221,6 @@ def _raw_rows(rows: NDArray[Any]) -> Any:
 
     little = np.ascontiguousarray(rows, rows.dtype.newbyteorder("<"))
     return pa.array([row.tobytes() for row in little], pa.binary())
-
-
-def _attempt_columns(record: TrialRecord, count: int) -> list[Any]:
-    import pyarrow as pa
-
-    return [
-        pa.repeat(pa.scalar(record.trial.trial_id, pa.string()), count),
-        pa.repeat(pa.scalar(record.attempt, pa.int32()), count),
-    ]
 
 
 def reading_rows(record: TrialRecord) -> list[Row]:
@@ -240,26 +263,14 @@ def kernels_of(rows: Sequence[Row]) -> tuple[KernelTime, ...]:
     )
 
 
-def measurement_of(row: Row, predictions: Any, latencies: Any) -> Measurement:
-    """Return the measurement of one attempt from its row in `trials` and its two pyarrow tables."""
+def measurement_of(row: Row, outputs: Outputs, latencies: Any) -> Measurement:
+    """Return the measurement of one attempt: its row in `trials`, its outputs, its table of `latencies`."""
     return Measurement(
-        outputs=_outputs_of(predictions, np.dtype(row["output_dtype"]), row["output_count"]),
-        latency_ns=latencies["latency_ns"].to_numpy(),
-        start_ns=latencies["start_ns"].to_numpy(),
-        round_index=latencies["round_index"].to_numpy(),
-        sample_index=latencies["sample_index"].to_numpy(),
+        outputs=outputs,
+        **{name: latencies[name].to_numpy() for name in TIMES},
         changed_samples=tuple(row["changed_samples"]),
         **{name: row[name] for name in _MEASURED},
     )
-
-
-def _outputs_of(predictions: Any, dtype: np.dtype[Any], width: int) -> NDArray[Any]:
-    shape = (predictions.num_rows, width)
-    if not _fits_float32(dtype):
-        raw = b"".join(predictions["outputs_raw"].to_pylist())
-        return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
-    chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in predictions["outputs"].chunks]
-    return np.concatenate([np.empty(0, np.float32), *chunks]).astype(dtype, copy=False).reshape(shape)
 
 
 def result_of(
@@ -274,7 +285,7 @@ def result_of(
         trial_id=row["trial_id"],
         variant_id=row["variant_id"],
         label=row["label"],
-        factors={name: row[name] for name in (*FACTOR_NAMES, BOARD_FACTOR)},
+        factors=_factors(row),
         board=row["board"],
         runtime=row["runtime"],
         status=Status(row["status"]),
@@ -299,3 +310,9 @@ def _tuple_of(values: Sequence[Any] | None) -> tuple[Any, ...] | None:
 
 def _without(row: Row, *names: str) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in names}
+
+
+def _factors(row: Row) -> dict[str, str | None]:
+    factors = {name: row[name] for name in (*FACTOR_NAMES, BOARD_FACTOR)}
+    # A folder of before there were others says nothing of it.
+    return factors | {"device": row["device"] or Device.CPU.value}

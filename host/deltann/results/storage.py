@@ -1,7 +1,8 @@
 """Reading and writing whole files: the only functions of this room that touch a disk."""
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -9,7 +10,7 @@ from deltann.core.errors import ResultsError
 from deltann.results.schema import SCHEMA_VERSION, VERSION_KEY, arrow_schema
 
 PARTIAL_SUFFIX = ".partial"
-_ROWS_PER_GROUP = 16_384
+ROWS_PER_GROUP = 16_384
 _NO_DICTIONARY = frozenset({"outputs", "outputs_raw", "thumbnail_jpeg", "latency_ns", "start_ns"})
 
 
@@ -24,17 +25,27 @@ def write_bytes(path: Path, data: bytes) -> None:
     _replace(path, lambda file: file.write(data))
 
 
-def write_table(path: Path, table: Any) -> None:
-    """Write a pyarrow table as a Parquet file, with the promise of `write_bytes`."""
+def write_table(path: Path, content: Any) -> None:
+    """Write a Parquet file, with the promise of `write_bytes`.
+
+    Parameters
+    ----------
+    content
+        A pyarrow table; or a pyarrow RecordBatchReader, of which one batch at a time is in memory and
+        becomes a group of rows.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = [name for name in table.column_names if name not in _NO_DICTIONARY]
-    _replace(
-        path,
-        lambda file: pq.write_table(
-            table, file, row_group_size=_ROWS_PER_GROUP, compression="lz4", use_dictionary=names
-        ),
-    )
+    batches = content.to_batches(ROWS_PER_GROUP) if isinstance(content, pa.Table) else content
+    names = [name for name in content.schema.names if name not in _NO_DICTIONARY]
+
+    def write(file: BinaryIO) -> None:
+        with pq.ParquetWriter(file, content.schema, compression="lz4", use_dictionary=names) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+
+    _replace(path, write)
 
 
 def read_table(path: Path, name: str, columns: Sequence[str] | None = None) -> Any:
@@ -49,16 +60,37 @@ def read_table(path: Path, name: str, columns: Sequence[str] | None = None) -> A
     """
     schema = arrow_schema(name)
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     wanted = list(columns or schema.names)
+    with open_table(path, name) as (file, version):
+        written = [column for column in wanted if column in arrow_schema(name, version).names]
+        table = file.read(columns=written, use_threads=False)
+    fields = [schema.field(column) for column in wanted]
+    values = [
+        table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        for field in fields
+    ]
+    return pa.table(values, pa.schema(fields, schema.metadata))
+
+
+@contextlib.contextmanager
+def open_table(path: Path, name: str) -> Iterator[tuple[Any, int]]:
+    """Give a file of the table `name`, open as a pyarrow ParquetFile, and the version of its schema.
+
+    Raises
+    ------
+    ResultsError
+        If the file is missing, damaged or of a newer schema; also for what shows only when it is read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path) as file:
             version = _version_of(file.schema_arrow.metadata or {}, path)
-            written = arrow_schema(name, version)
-            if not file.schema_arrow.equals(written):
+            if not file.schema_arrow.equals(arrow_schema(name, version)):
                 raise ResultsError("this file does not have the columns of its table", where=str(path))
-            table = file.read(columns=[column for column in wanted if column in written.names])
+            yield file, version
     except (pa.ArrowException, OSError) as error:
         raise ResultsError(
             f"this file of the run is missing or damaged ({error})",
@@ -66,12 +98,13 @@ def read_table(path: Path, name: str, columns: Sequence[str] | None = None) -> A
             hint=f"If it is a trial's, delete {path.name} in every folder of tables/ and measure it again "
             "with `deltann run --resume`; else run the study anew",
         ) from error
-    fields = [schema.field(column) for column in wanted]
-    values = [
-        table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
-        for field in fields
-    ]
-    return pa.table(values, pa.schema(fields, schema.metadata))
+
+
+def give_back() -> None:
+    """Give back the memory that pyarrow has freed, but keeps for what comes next."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 def check_schema_version(version: object, where: Path) -> None:

@@ -1,40 +1,77 @@
-"""Boards without network: their trials go out in a file, their results come back in one."""
+"""A study for a board without network, built into one file; what comes back, `bundle_import` takes in."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 
 from deltann.core.artifact import Artifact
-from deltann.core.errors import BoardError, ResultsError, StudyError
-from deltann.core.run_data import EnvironmentFact
+from deltann.core.cpu_features import architecture_of
+from deltann.core.errors import BoardError, MissingPackageError
+from deltann.core.factors import Runtime
+from deltann.core.format import plural
 from deltann.core.trial import Trial
-from deltann.fleet.bundle import Result, read_result, write_bundle
-from deltann.fleet.client import end_of
-from deltann.fleet.status import status_from_proto
-from deltann.fleet.wire import TrialEvents, trial_to_proto
+from deltann.core.words import enumerate_words
+from deltann.fleet.bundle import write_bundle
+from deltann.fleet.kit import Kit, build_kit, check_kit
+from deltann.fleet.local import LOCAL_BOARD
+from deltann.fleet.wheels import tvm_version
+from deltann.fleet.wire import trial_to_proto
 from deltann.results.folder import RunFolder
-from deltann.run.analysis import read_study
-from deltann.run.events import FolderMade, Listener, Note, TrialEnded
+from deltann.run.absent import SentBundle, absent_board, remember
+from deltann.run.events import FolderMade, Listener, Note, Step
 from deltann.run.fleet import THE_USUAL_LAB, AbsentBoard, Lab
-from deltann.run.measure import NO_PAUSES, Sitting, record_of
-from deltann.run.prepare import prepare
-from deltann.run.study_run import build_trials, check_unchanged, due_trials, make_folder, recorder
+from deltann.run.prepare import Prepared, prepare
+from deltann.run.study_run import (
+    boards_for_a_run,
+    build_trials,
+    due_trials,
+    make_folder,
+    write_environment,
+)
 from deltann.study.study import Study
-from deltann_proto.v1 import agent_pb2 as pb
 
-BUNDLES = "bundles"
 SUFFIX = ".bundle"
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
-    """What a run folder remembers of a bundle: whose it is, and which trial each number in it means."""
+class Baggage:
+    """What a bundle brings beside its trials.
 
-    bundle: str
-    board: str
-    trials: Mapping[str, str]
+    Attributes
+    ----------
+    kit
+        A kit that is there already; None: one is built for the board.
+    without
+        No kit: the board has an agent.
+    """
+
+    kit: Path | None = None
+    without: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBundle:
+    """A bundle that was made.
+
+    Attributes
+    ----------
+    run
+        The run folder that its result belongs to.
+    kit
+        The one in it; its path is of no meaning any more.
+    others
+        The run's other boards, which are still to be measured.
+    """
+
+    path: Path
+    digest: str
+    run: Path
+    kit: Kit | None
+    others: tuple[str, ...]
 
 
 async def bundle_study(
@@ -44,8 +81,12 @@ async def bundle_study(
     runs: Path,
     listener: Listener,
     lab: Lab = THE_USUAL_LAB,
-) -> tuple[Path, Path]:
-    """Build a study's trials on one board into a file; return a new run folder for them, and the file.
+    baggage: Baggage = Baggage(),
+) -> MadeBundle:
+    """Build a study's trials on one board into a file, and a new run folder that its result belongs to.
+
+    If the study names the board among others, the run is of all of them, and a resume measures the others;
+    else it is of this board alone.
 
     Parameters
     ----------
@@ -55,138 +96,108 @@ async def bundle_study(
     Raises
     ------
     DeltannError
-        If something the study names is missing or unfit, or nothing of it can be built.
+        If something the study names is missing or unfit, there can be no kit, or nothing can be built.
     """
-    absent = _absent(study, board, lab)
-    study = replace(study, boards=(board,))
-    prepared = await prepare(study, [absent], listener)
-    folder = make_folder(study, prepared, runs, datetime.now().astimezone())
-    listener(FolderMade(folder.path))
-    results = await build_trials(prepared, list(prepared.plan.trials), folder, listener)
-    artifacts = {key: result for key, result in results.items() if isinstance(result, Artifact)}
-    trials = [trial for trial in prepared.plan.trials if trial.build_key in artifacts]
-    if not trials:
+    absent = absent_board(study, board, lab)
+    others = _others(study, board, lab)
+    with tempfile.TemporaryDirectory() as place:
+        kit = await _find_kit(absent, study, baggage, Path(place), listener)
+        async with boards_for_a_run(others, lab) as boards:
+            prepared = await prepare(study, [*boards, absent], listener)
+        folder = make_folder(study, prepared, runs, datetime.now().astimezone())
+        listener(FolderMade(folder.path))
+        write_environment(prepared, folder)
+        trials, artifacts = await _build(prepared, absent, folder, listener)
+        path = output or Path(f"{folder.path.name}{SUFFIX}")
+        requests = [
+            trial_to_proto("", trial, artifacts[trial.build_key], prepared.inputs) for trial in trials
+        ]
+        blobs = {artifact.digest: artifact.path for artifact in artifacts.values()}
+        blobs[prepared.inputs.digest] = prepared.inputs.path
+        digest = await asyncio.to_thread(write_bundle, path, requests, blobs, kit)
+    sent = SentBundle(
+        digest,
+        board,
+        absent.board.emulated,
+        {f"{number:03}": trial for number, trial in enumerate(trials)},
+        {key: replace(artifact, path=Path(artifact.path.name)) for key, artifact in artifacts.items()},
+    )
+    remember(folder.path, sent)
+    return MadeBundle(path, digest, folder.path, kit, others)
+
+
+async def _build(
+    prepared: Prepared, absent: AbsentBoard, folder: RunFolder, listener: Listener
+) -> tuple[list[Trial], dict[str, Artifact]]:
+    """Return the board's trials that can run, and their artifacts; why others cannot is recorded."""
+    planned = [trial for trial in prepared.plan.trials if trial.board == absent.name]
+    attempts, due = due_trials(folder, planned, prepared.survey.study.max_attempts)
+    sittings, ready = await build_trials(prepared, [absent], folder, attempts, due, listener)
+    if not ready:
         raise BoardError(
             "nothing of the study could be built for it",
-            where=f"board {board}",
+            where=f"board {absent.name}",
             hint=f"`deltann report {folder.path}` says why",
         )
-    path = output or Path(f"{folder.path.name}{SUFFIX}")
-    requests = [trial_to_proto("", trial, artifacts[trial.build_key], prepared.inputs) for trial in trials]
-    blobs = {artifacts[trial.build_key].digest: artifacts[trial.build_key].path for trial in trials}
-    digest = write_bundle(path, requests, {**blobs, prepared.inputs.digest: prepared.inputs.path})
-    numbers = {f"{number:03}": trial.trial_id for number, trial in enumerate(trials)}
-    _remember(folder.path, _Sent(digest, board, numbers))
-    return folder.path, path
+    if len(ready) < len(planned):
+        left_out = plural(len(planned) - len(ready), "trial")
+        listener(Note(f"{left_out} of {len(planned)} could not be built: the report will say why"))
+    artifacts = sittings[absent.name].artifacts
+    return ready, {trial.build_key: artifacts[trial.build_key] for trial in ready}
 
 
-async def import_result(path: Path, run: Path, listener: Listener, lab: Lab = THE_USUAL_LAB) -> int:
-    """Merge the result of a bundle into the run that it was made of; return how many trials came in.
-
-    A trial that has a result already keeps it, so that nothing is counted twice.
-
-    Raises
-    ------
-    ResultsError
-        If the file is no result, was altered, or belongs to another run.
-    DeltannError
-        If the model, the images or the tools have changed since.
-    """
-    result = read_result(path)
-    folder = RunFolder.open(run)
-    sent = _find(run, result, path)
-    study = replace(read_study(run), boards=(sent.board,))
-    absent = _absent(study, sent.board, lab)
-    prepared = await prepare(study, [absent], listener)
-    check_unchanged(folder, prepared)
-    attempts, due = due_trials(folder, prepared)
-    results = await build_trials(prepared, list(prepared.plan.trials), folder, listener)
-    sitting = Sitting(
-        board=absent,
-        pauses_s=NO_PAUSES,
-        artifacts={key: made for key, made in results.items() if isinstance(made, Artifact)},
-        inputs=prepared.inputs,
-        attempts=attempts,
-        record=recorder(folder),
-        listener=listener,
-        emulated=result.description.machine.emulated or absent.board.emulated,
-    )
-    waiting = {trial.trial_id: trial for trial in due}
-    imported = 0
-    for number, events in result.events.items():
-        trial = waiting.get(sent.trials.get(number, ""))
-        if trial is None:
-            listener(Note(f"trial {number} of the bundle has a result already, and keeps it"))
-            continue
-        _import_trial(
-            sitting,
-            trial,
-            TrialEvents(
-                sitting.artifacts[trial.build_key].output,
-                len(prepared.inputs.samples),
-                trial.protocol.rounds,
-            ),
-            events,
-        )
-        imported += 1
-    _add_environment(folder, sent.board, result)
-    return imported
+def _others(study: Study, board: str, lab: Lab) -> tuple[str, ...]:
+    """Return the boards that a study names beside this one; none where it does not name this one."""
+    remote = [name for name in study.boards if name != LOCAL_BOARD]
+    named = [found.name for found in lab.select_boards(remote)] if remote else []
+    if board not in named:
+        return ()
+    local = [name for name in study.boards if name == LOCAL_BOARD]
+    return (*local, *(name for name in named if name != board))
 
 
-def _import_trial(
-    sitting: Sitting, trial: Trial, events: TrialEvents, given: Sequence[pb.TrialEvent]
-) -> None:
-    for event in given:
-        events.add(event)
-    started_unix_ns = events.readings[0].unix_ns if events.readings else 0
-    record = record_of(
-        sitting,
-        trial,
-        end_of(events),
-        attempt=sitting.attempts.begin(trial),
-        started_unix_ns=started_unix_ns,
-        artifact=sitting.artifacts[trial.build_key],
-    )
-    sitting.record(record)
-    sitting.listener(TrialEnded(record, settled=True))
-
-
-def _absent(study: Study, board: str, lab: Lab) -> AbsentBoard:
-    found = lab.select_boards([board])
-    if [one.name for one in found] != [board]:
-        raise BoardError(f"{board!r} is a group", hint="A bundle is for one board: name it")
-    if not study.factors.threads:
-        raise StudyError(
-            f"how many cores {board} has cannot be asked from here",
-            where=str(study.path) if study.path else None,
-            hint="Give threads in the study's factors, or with --threads",
-        )
-    return AbsentBoard(found[0], max(study.factors.threads))
-
-
-def _remember(run: Path, sent: _Sent) -> None:
-    place = run / BUNDLES / f"{sent.bundle}.json"
+async def _find_kit(
+    absent: AbsentBoard, study: Study, baggage: Baggage, place: Path, listener: Listener
+) -> Kit | None:
+    if baggage.without:
+        return None
+    board, runtimes = absent.board, [runtime.value for runtime in study.factors.runtime]
+    if baggage.kit is not None:
+        kit = check_kit(baggage.kit, architecture_of(absent.kind.cpu.triple), board.python)
+        _check_content(kit, absent, runtimes)
+        return kit
+    listener(Step(f"Making the kit for {absent.kind.title}"))
     try:
-        place.parent.mkdir(exist_ok=True)
-        place.write_text(json.dumps(asdict(sent), indent=1))
-    except OSError as error:
-        raise ResultsError(f"this file cannot be written: {error.strerror}", where=str(place)) from error
-
-
-def _find(run: Path, result: Result, path: Path) -> _Sent:
-    try:
-        kept = json.loads((run / BUNDLES / f"{result.bundle}.json").read_text())
-        return _Sent(kept["bundle"], kept["board"], kept["trials"])
-    except (OSError, ValueError, KeyError) as error:
-        raise ResultsError(
-            f"this is not the result of a bundle of {run.name}",
-            where=str(path),
-            hint="Name the run folder that `deltann bundle` made",
+        return await asyncio.to_thread(
+            build_kit,
+            absent.kind.name,
+            python=board.python,
+            runtimes=runtimes,
+            output=place,
+            on_note=lambda words: listener(Note(words)),
+        )
+    except (BoardError, MissingPackageError) as error:
+        advice = f"{error.hint}. " if error.hint else ""
+        raise type(error)(
+            error.what,
+            where=error.where or f"board {board.name}",
+            hint=f"{advice}Name the kit of `deltann kit build --board {absent.kind.name}` with --kit, "
+            "or leave it out with --no-kit",
         ) from error
 
 
-def _add_environment(folder: RunFolder, board: str, result: Result) -> None:
-    status = status_from_proto(board, result.description)
-    kept = [fact for fact in folder.load().environment if fact.section != board]
-    facts = (EnvironmentFact(board, name, value) for name, value in status.all_facts())
-    folder.write_environment([*kept, *facts])
+def _check_content(kit: Kit, absent: AbsentBoard, runtimes: Sequence[str]) -> None:
+    """See that the board would not refuse, with this kit, what this host makes."""
+    there, ours = dict(kit.runtimes), metadata.version("deltann")
+    lacking = [name for name in runtimes if name not in there]
+    release = dict(kit.distributions).get("deltann")
+    complaint = None
+    if lacking:
+        complaint = f"the kit has no {enumerate_words(lacking)}, which the study needs"
+    elif release != ours:
+        complaint = f"the kit is of deltann {release}, this is {ours}"
+    elif Runtime.TVM in runtimes and there[Runtime.TVM] not in {tvm_version(), "unknown"}:
+        complaint = f"the kit has TVM {there[Runtime.TVM]}, this host compiles with {tvm_version()}"
+    if complaint is not None:
+        words = f"--board {absent.kind.name} --python {kit.python} --runtimes {','.join(runtimes)}"
+        raise BoardError(complaint, where=str(kit.path), hint=f"Make another: `deltann kit build {words}`")

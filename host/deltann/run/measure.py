@@ -166,7 +166,14 @@ def record_unmeasured(sitting: Sitting, trial: Trial, failure: BuildFailure | No
         end = _unmeasured_end(_BUILD_CAUSES[failure.cause], failure.message, failure.log)
     else:
         end = _unmeasured_end(Cause.RUNTIME_MISSING, trial.missing or "it cannot run on this board", "")
-    record = record_of(sitting, trial, end, attempt=attempt, started_unix_ns=time.time_ns())
+    record = record_of(
+        trial,
+        end,
+        attempt=attempt,
+        started_unix_ns=time.time_ns(),
+        emulated=sitting.emulated,
+        input_digest=sitting.inputs.digest,
+    )
     sitting.record(record)
     sitting.listener(TrialEnded(record, settled=True))
 
@@ -201,11 +208,12 @@ async def _attempt(sitting: Sitting, hold: _Hold, trial: Trial, waited_s: float)
         hold.lease_id, trial, artifact, inputs, lambda runs: sitting.listener(RunsDone(trial, runs))
     )
     record = record_of(
-        sitting,
         trial,
         end,
         attempt=attempt,
         started_unix_ns=started_unix_ns,
+        emulated=sitting.emulated,
+        input_digest=inputs.digest,
         waited_s=waited_s,
         artifact=artifact,
     )
@@ -240,12 +248,13 @@ def _unmeasured_end(cause: Cause, message: str, log: str) -> TrialEnd:
 
 
 def record_of(
-    sitting: Sitting,
     trial: Trial,
     end: TrialEnd,
     *,
     attempt: int,
     started_unix_ns: int,
+    emulated: bool,
+    input_digest: str,
     waited_s: float = 0.0,
     artifact: Artifact | None = None,
 ) -> TrialRecord:
@@ -259,11 +268,11 @@ def record_of(
         log=end.log,
         started_unix_ns=started_unix_ns,
         waited_s=waited_s,
-        emulated=sitting.emulated,
+        emulated=emulated,
         artifact_digest=artifact.digest if artifact else None,
         artifact_size_bytes=artifact.size_bytes if artifact else None,
-        target=str(artifact.target) if artifact and artifact.target else None,
-        input_digest=sitting.inputs.digest,
+        target=artifact.target_words if artifact else None,
+        input_digest=input_digest,
         measurement=end.measurement,
         readings=end.readings,
         kernels=end.kernels,

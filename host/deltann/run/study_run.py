@@ -3,23 +3,26 @@
 import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from deltann.core.artifact import Artifact, BuildFailure
 from deltann.core.board import BoardFacts
 from deltann.core.errors import ResultsError
+from deltann.core.format import plural
 from deltann.core.record import TrialRecord
 from deltann.core.run_data import EnvironmentFact
 from deltann.core.trial import Cause, Status, Trial
 from deltann.fleet.local import LOCAL_BOARD
 from deltann.results.folder import RunFolder
+from deltann.run.absent import absent_board, sent_bundles
 from deltann.run.analysis import read_study
 from deltann.run.build import build_all
 from deltann.run.checkup import host_facts
-from deltann.run.events import FolderMade, Listener, Step, TrialsPlanned
-from deltann.run.fleet import THE_USUAL_LAB, BoardAccess, Lab, open_boards
+from deltann.run.events import FolderMade, Listener, Note, Step, TrialsPlanned
+from deltann.run.fleet import THE_USUAL_LAB, AbsentBoard, BoardAccess, Lab, open_boards
 from deltann.run.history import remember_latency
 from deltann.run.measure import (
     NO_PAUSES,
@@ -65,7 +68,7 @@ async def run_study(study: Study, runs: Path, listener: Listener, lab: Lab = THE
         If it cannot begin, every board is lost for good, or the disk is full; what was finished is kept.
     """
     created = datetime.now().astimezone()
-    async with _boards_for_a_run(study, lab) as boards:
+    async with boards_for_a_run(study.boards, lab) as boards:
         prepared = await prepare(study, boards, listener)
         folder = make_folder(study, prepared, runs, created)
         await _execute(prepared, folder, boards, listener)
@@ -74,6 +77,8 @@ async def run_study(study: Study, runs: Path, listener: Listener, lab: Lab = THE
 
 async def resume_run(path: Path, listener: Listener, lab: Lab = THE_USUAL_LAB) -> Path:
     """Go on with a run: the trials that are not settled are run, the others are left as they are.
+
+    Boards that bundles were made for are not asked for: their trials wait for `deltann import`.
 
     Raises
     ------
@@ -84,10 +89,12 @@ async def resume_run(path: Path, listener: Listener, lab: Lab = THE_USUAL_LAB) -
     """
     folder = RunFolder.open(path)
     study = read_study(path)
-    async with _boards_for_a_run(study, lab) as boards:
-        prepared = await prepare(study, boards, listener)
+    sent = dict.fromkeys(bundle.board for bundle in sent_bundles(path))
+    absent = [absent_board(study, name, lab) for name in sent]
+    async with boards_for_a_run([name for name in study.boards if name not in sent], lab) as boards:
+        prepared = await prepare(study, [*boards, *absent], listener)
         check_unchanged(folder, prepared)
-        await _execute(prepared, folder, boards, listener)
+        await _execute(prepared, folder, [*boards, *absent], listener)
     return path
 
 
@@ -114,9 +121,10 @@ def make_folder(study: Study, prepared: Prepared, runs: Path, created: datetime)
 
 
 @contextlib.asynccontextmanager
-async def _boards_for_a_run(study: Study, lab: Lab) -> AsyncIterator[tuple[BoardAccess, ...]]:
+async def boards_for_a_run(names: Sequence[str], lab: Lab) -> AsyncIterator[tuple[BoardAccess, ...]]:
+    """Give the boards of these names, as `open_boards` does; whatever ends the run ends it in order."""
     with ended_in_order():
-        async with open_boards(study.boards, lab) as boards:
+        async with open_boards(names, lab) as boards:
             yield boards
 
 
@@ -171,12 +179,45 @@ async def _execute(
     prepared: Prepared, folder: RunFolder, boards: Sequence[BoardAccess], listener: Listener
 ) -> None:
     listener(FolderMade(folder.path))
-    folder.write_environment(_environment(prepared))
-    attempts, due = due_trials(folder, prepared)
-    results = await build_trials(
-        prepared, [trial for trial in due if trial.missing is None], folder, listener
-    )
-    artifacts = {key: result for key, result in results.items() if isinstance(result, Artifact)}
+    absent = {board.name for board in boards if isinstance(board, AbsentBoard)}
+    write_environment(prepared, folder, absent)
+    attempts, unsettled = due_trials(folder, prepared.plan.trials, prepared.survey.study.max_attempts)
+    _say_who_waits(folder, unsettled, listener)
+    due = [trial for trial in unsettled if trial.board not in absent]
+    sittings, ready = await build_trials(prepared, boards, folder, attempts, due, listener)
+    runs_each = len(prepared.inputs.samples) * prepared.survey.study.protocol.rounds
+    listener(TrialsPlanned(len(ready), runs_each))
+    await measure_all(list(sittings.values()), ready)
+
+
+def _say_who_waits(folder: RunFolder, unsettled: Sequence[Trial], listener: Listener) -> None:
+    waiting = {trial.trial_id for trial in unsettled}
+    sent = {trial for bundle in sent_bundles(folder.path) for trial in bundle.trials.values()}
+    for board, count in Counter(trial.board for trial in sent if trial.trial_id in waiting).items():
+        listener(Note(f"board {board}: {plural(count, 'trial')} of its bundle to come by `deltann import`"))
+
+
+async def build_trials(
+    prepared: Prepared,
+    boards: Sequence[BoardAccess],
+    folder: RunFolder,
+    attempts: Attempts,
+    due: Sequence[Trial],
+    listener: Listener,
+) -> tuple[dict[str, Sitting], list[Trial]]:
+    """Build what trials need, and record those that cannot run; return the others, and where they can.
+
+    Returns
+    -------
+    dict[str, Sitting]
+        By the boards' names.
+    list[Trial]
+        Those with an artifact.
+    """
+    listener(Step("Building"))
+    jobs = prepared.workshop.jobs(trial for trial in due if trial.missing is None)
+    results = await build_all(jobs, folder.write_build, listener)
+    artifacts, failures = _split(results)
     record = recorder(folder)
     sittings = {
         board.name: Sitting(
@@ -191,34 +232,26 @@ async def _execute(
         )
         for board in boards
     }
-    ready = [trial for trial in due if trial.build_key in artifacts]
     for trial in due:
-        if trial not in ready:
-            failure = results.get(trial.build_key)
-            record_unmeasured(
-                sittings[trial.board], trial, failure if isinstance(failure, BuildFailure) else None
-            )
-    runs_each = len(prepared.inputs.samples) * prepared.survey.study.protocol.rounds
-    listener(TrialsPlanned(len(ready), runs_each))
-    await measure_all(list(sittings.values()), ready)
+        if trial.build_key not in artifacts:
+            record_unmeasured(sittings[trial.board], trial, failures.get(trial.build_key))
+    return sittings, [trial for trial in due if trial.build_key in artifacts]
 
 
-async def build_trials(
-    prepared: Prepared, trials: list[Trial], folder: RunFolder, listener: Listener
-) -> dict[str, Artifact | BuildFailure]:
-    """Return the artifact, or the failure, of every build key of the trials; each is written down."""
-    listener(Step("Building"))
-    return await build_all(prepared.workshop.jobs(trials), folder.write_build, listener)
+def _split(
+    results: Mapping[str, Artifact | BuildFailure],
+) -> tuple[dict[str, Artifact], dict[str, BuildFailure]]:
+    artifacts = {key: result for key, result in results.items() if isinstance(result, Artifact)}
+    failures = {key: result for key, result in results.items() if isinstance(result, BuildFailure)}
+    return artifacts, failures
 
 
-def due_trials(folder: RunFolder, prepared: Prepared) -> tuple[Attempts, list[Trial]]:
-    """Return the attempts made so far, and the trials that are not settled by them."""
+def due_trials(folder: RunFolder, trials: Sequence[Trial], max_attempts: int) -> tuple[Attempts, list[Trial]]:
+    """Return the attempts made so far, and those of the trials that are not settled by them."""
     ends = folder.attempts()
-    attempts = Attempts(
-        prepared.survey.study.max_attempts, {trial: len(made) for trial, made in ends.items()}
-    )
+    attempts = Attempts(max_attempts, {trial: len(made) for trial, made in ends.items()})
     due = []
-    for trial in prepared.plan.trials:
+    for trial in trials:
         last = ends[trial.trial_id][-1] if trial.trial_id in ends else None
         if last is None or not _is_settled(attempts, trial, last.status, last.cause):
             due.append(trial)
@@ -244,12 +277,21 @@ def recorder(folder: RunFolder) -> Callable[[TrialRecord], None]:
     return record
 
 
-def _environment(prepared: Prepared) -> list[EnvironmentFact]:
-    return [
-        *(EnvironmentFact("host", name, value) for name, value in host_facts().items()),
-        *(
-            EnvironmentFact(board.name, name, value)
-            for board in prepared.survey.boards
-            for name, value in board.facts
-        ),
+def write_environment(prepared: Prepared, folder: RunFolder, absent: Collection[str] = ()) -> None:
+    """Write the circumstances of a run, but for those of absent boards that are known already.
+
+    Raises
+    ------
+    ResultsError
+        If they cannot be written.
+    """
+    known = [fact for fact in folder.load().environment if fact.section in absent] if absent else []
+    kept = {fact.section for fact in known}
+    facts = [EnvironmentFact("host", name, value) for name, value in host_facts().items()]
+    facts += [
+        EnvironmentFact(board.name, name, value)
+        for board in prepared.survey.boards
+        for name, value in board.facts
+        if board.name not in kept
     ]
+    folder.write_environment([*facts, *known])

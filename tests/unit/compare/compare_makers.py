@@ -15,7 +15,7 @@ from deltann.core.trial import Cause, Status
 
 def samples(count: int, classes: Sequence[int | None] = ()) -> tuple[Sample, ...]:
     truth = [*classes, *[None] * (count - len(classes))]
-    return tuple(Sample(f"{i}.jpg", truth[i], 8, 8, "RGB", f"{i:064x}", b"") for i in range(count))
+    return tuple(Sample(f"{i}.jpg", truth[i], 8, 8, "RGB", f"{i:064x}") for i in range(count))
 
 
 def measured(
@@ -86,4 +86,5 @@ def run_data(
         samples=samples(count, classes),
         unreadable=(),
         environment=(),
+        thumbnails=(),
     )

@@ -113,7 +113,7 @@ def test_thumbnails_are_small_jpegs_of_the_whole_image(tmp_path):
     path = tmp_path / "x.png"
     Image.new("RGB", (800, 400), (200, 100, 50)).save(path)
     inputs = prepare_inputs([ImageFile("x", path, None)], LITE, tmp_path / "cache")
-    thumbnail = Image.open(io.BytesIO(inputs.samples[0].thumbnail_jpeg))
+    thumbnail = Image.open(io.BytesIO(inputs.thumbnails[0]))
     assert (thumbnail.format, thumbnail.size) == ("JPEG", (160, 80))
     assert np.abs(np.asarray(thumbnail).astype(int) - (200, 100, 50)).max() < 6
 

@@ -33,8 +33,12 @@ def jpeg(index: int = 0, size: int = 96) -> bytes:
     return stream.getvalue()
 
 
-def samples(count: int, *, labelled: bool = True, pictures: int = 4) -> tuple[Sample, ...]:
+def thumbnails(count: int, pictures: int = 4) -> list[bytes]:
     drawn = [jpeg(index) for index in range(pictures)]
+    return [drawn[index % pictures] for index in range(count)]
+
+
+def samples(count: int, *, labelled: bool = True) -> tuple[Sample, ...]:
     return tuple(
         Sample(
             sample_id=f"photo_{index:02d}.jpg",
@@ -43,7 +47,6 @@ def samples(count: int, *, labelled: bool = True, pictures: int = 4) -> tuple[Sa
             height=480,
             mode="RGB",
             source_digest=f"{index:064x}",
-            thumbnail_jpeg=drawn[index % pictures],
         )
         for index in range(count)
     )
@@ -177,6 +180,7 @@ def run_of(trials: list[TrialResult], count: int = 20, *, labelled: bool = True,
         planned_trials=len(trials),
         trials=tuple(trials),
         samples=samples(count, labelled=labelled),
+        thumbnails=thumbnails(count),
         unreadable=(),
         environment=(
             EnvironmentFact("host", "deltann", "0.1.0"),

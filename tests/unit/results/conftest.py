@@ -20,12 +20,14 @@ def make_inputs() -> Callable[[int], InputSet]:
                 480,
                 "RGBA",
                 f"{i:064x}",
-                bytes([i % 256]) * 9,
             )
             for i in range(count)
         )
         unreadable = (UnreadableImage("broken.png", "cannot identify image file"),)
-        return InputSet(Path("inputs.bin"), "e" * 64, (1, 3, 8, 8), 1, bytes(3072), samples, unreadable)
+        thumbnails = [bytes([i % 256]) * 9 for i in range(count)]
+        return InputSet(
+            Path("inputs.bin"), "e" * 64, (1, 3, 8, 8), 1, bytes(3072), samples, unreadable, thumbnails
+        )
 
     return make
 

@@ -66,7 +66,7 @@ def make_sitting(tmp_path):
         file.write_bytes(b"net")
         spec = TensorSpec("x", (1, 3, 2, 2), "float32")
         artifact = Artifact("key", Runtime.ONNXRUNTIME, file, "0" * 64, 3, spec, spec, None, (), (), {}, 0.0)
-        inputs = InputSet(file, "1" * 64, spec.shape, 1, None, (), ())
+        inputs = InputSet(file, "1" * 64, spec.shape, 1, None, (), (), ())
         records, notes = [], []
         sitting = Sitting(
             board=board,
