@@ -12,11 +12,11 @@ from PIL import Image
 
 from benchmarks.row import Row
 from benchmarks.setting import Setting, say
+from benchmarks.small_net import CLASSES, WIDE_SIDE, write_wide_net
 
 LENGTHS = (1_000, 10_000, 100_000)
 QUICK_LENGTHS = (1_000, 10_000)
 TRIALS = 8
-SIDE, CLASSES = 16, 1000
 SEED = 1
 LOOK_EVERY_S = 0.05
 GROWTH_BOUND_MB = 30
@@ -43,9 +43,9 @@ def run(setting: Setting) -> list[Row]:
     lengths = QUICK_LENGTHS if setting.quick else LENGTHS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        say(f"  {lengths[-1] // TRIALS} images of {SIDE} x {SIDE}, a model of {CLASSES} outputs")
+        say(f"  {lengths[-1] // TRIALS} images of {WIDE_SIDE} x {WIDE_SIDE}, a model of {CLASSES} outputs")
         _make_images(folder / "images", lengths[-1] // TRIALS)
-        _make_model(folder / "net.onnx")
+        write_wide_net(folder / "net.onnx")
         runs = [_study(folder, predictions) for predictions in lengths]
     shorter, longer = runs[-2:]
     peaks = ", ".join(f"{each.predictions}: {each.peak_bytes / 1e6:.0f} MB" for each in runs)
@@ -63,7 +63,7 @@ def run(setting: Setting) -> list[Row]:
 def _study(folder: Path, predictions: int) -> _Run:
     say(f"  {predictions} predictions: {TRIALS} trials of {predictions // TRIALS} images")
     file = folder / f"{predictions}.yaml"
-    file.write_text(_STUDY.format(side=SIDE, images=predictions // TRIALS))
+    file.write_text(_STUDY.format(side=WIDE_SIDE, images=predictions // TRIALS))
     command = [
         str(Path(sys.executable).with_name("deltann")),
         "run",
@@ -96,27 +96,6 @@ def peak_bytes(process_id: int | str) -> int:
 
 def _make_images(folder: Path, count: int) -> None:
     folder.mkdir()
-    pixels = np.random.default_rng(SEED).integers(256, size=(count, SIDE, SIDE, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(SEED).integers(256, size=(count, WIDE_SIDE, WIDE_SIDE, 3), dtype=np.uint8)
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(folder / f"{number:06}.png", compress_level=1)
-
-
-def _make_model(path: Path) -> None:
-    """Write a model that costs next to nothing and gives a thousand numbers."""
-    from onnx import TensorProto, helper, numpy_helper, save
-
-    weights = np.random.default_rng(SEED).standard_normal((3 * 16, CLASSES)).astype(np.float32)
-    nodes = [
-        helper.make_node("AveragePool", ["image"], ["pooled"], kernel_shape=[4, 4], strides=[4, 4]),
-        helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "matrix"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["scores"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "long",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, CLASSES])],
-        [numpy_helper.from_array(weights, "matrix")],
-    )
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)

@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.setting import Setting, say
-from benchmarks.small_net import write_small_net
+from benchmarks.small_net import WIDE_SIDE, write_small_net, write_wide_net
 from deltann.compile.build import BuildRequest, build
 from deltann.compile.cpu import detect_cpu
 from deltann.convert.form import OnnxForm, onnx_form
 from deltann.core.artifact import Artifact, BuildFailure
 from deltann.core.factors import Importer
-from deltann.core.inputs import InputSet
+from deltann.core.inputs import InputSet, Sample
 from deltann.core.model import ModelSource
 from deltann.core.passes import resolve_passes
 from deltann.core.recipes import NAMED_RECIPES
@@ -58,6 +58,20 @@ def small_net(setting: Setting, images: int = IMAGES) -> Subject:
     return _subject("a 1 ms model", open_model(ModelRequest(str(path), recipe=recipe)), setting, images)
 
 
+def wide_net(setting: Setting) -> Subject:
+    """Return a network that costs next to nothing and gives a thousand numbers."""
+    path = cache_folder("models") / "wide_net.onnx"
+    write_wide_net(path)
+    recipe = replace(NAMED_RECIPES["efficientnet_lite"], size=WIDE_SIDE)
+    return _subject("a wide model", open_model(ModelRequest(str(path), recipe=recipe)), setting)
+
+
+def repeated(inputs: InputSet, times: int, folder: Path) -> InputSet:
+    """Return the same inputs one after the other, so many times."""
+    data = inputs.path.read_bytes() * times
+    return _stored(inputs, data, inputs.samples * times, folder)
+
+
 def image_folder(setting: Setting) -> Path:
     """Return a folder of at least `IMAGES` photographs: the one given, else crops of the zoo's own."""
     if setting.images is not None:
@@ -76,10 +90,13 @@ def rolled(inputs: InputSet, by: int, folder: Path) -> InputSet:
     count = len(inputs.samples)
     pixels = np.fromfile(inputs.path, np.uint8).reshape(count, -1)
     data = np.roll(pixels, -by, axis=0).tobytes()
+    return _stored(inputs, data, inputs.samples[by:] + inputs.samples[:by], folder)
+
+
+def _stored(inputs: InputSet, data: bytes, samples: tuple[Sample, ...], folder: Path) -> InputSet:
     digest = hashlib.sha256(data).hexdigest()
     path = folder / digest
     path.write_bytes(data)
-    samples = inputs.samples[by:] + inputs.samples[:by]
     return replace(inputs, path=path, digest=digest, samples=samples)
 
 

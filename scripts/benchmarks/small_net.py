@@ -1,11 +1,13 @@
-"""A small convolutional network of about a millisecond, as an ONNX file."""
+"""Small networks with random weights, as ONNX files: one of about a millisecond, and one of almost none."""
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 SIDE = 224
+WIDE_SIDE, WIDE_POOL = 16, 4
 CHANNELS = (3, 16, 32, 64)
 CLASSES = 1000
 SEED = 1
@@ -13,7 +15,7 @@ SEED = 1
 
 def write_small_net(path: Path) -> None:
     """Write three strided convolutions, pooling and a classifier, with seeded random weights."""
-    from onnx import TensorProto, checker, helper, numpy_helper, save
+    from onnx import helper, numpy_helper
 
     random = np.random.default_rng(SEED)
     weights, nodes, value = [], [], "image"
@@ -38,10 +40,32 @@ def write_small_net(path: Path) -> None:
             "Gemm", ["features", weight("classes", CLASSES, CHANNELS[-1])], ["scores"], transB=1
         ),
     ]
+    _save(path, SIDE, nodes, weights)
+
+
+def write_wide_net(path: Path) -> None:
+    """Write a network that costs next to nothing and gives a thousand numbers."""
+    from onnx import helper, numpy_helper
+
+    features = 3 * (WIDE_SIDE // WIDE_POOL) ** 2
+    matrix = np.random.default_rng(SEED).standard_normal((features, CLASSES)).astype(np.float32)
+    window = {"kernel_shape": [WIDE_POOL] * 2, "strides": [WIDE_POOL] * 2}
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["pooled"], **window),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "matrix"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"]),
+    ]
+    _save(path, WIDE_SIDE, nodes, [numpy_helper.from_array(matrix, "matrix")])
+
+
+def _save(path: Path, side: int, nodes: list[Any], weights: list[Any]) -> None:
+    from onnx import TensorProto, checker, helper, save
+
     graph = helper.make_graph(
         nodes,
-        "small_net",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
+        path.stem,
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, side, side])],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, CLASSES])],
         weights,
     )
