@@ -36,7 +36,6 @@ def run(setting: Setting) -> list[Row]:
             *("<=", USED_AGENT_BOUND_MB, count),
             note="3.5 MB more are pages of OpenSSL, loaded for the hash of what was sent",
         ),
-        ),
         Row(
             *("memory", "worker, Lite0 loaded and running", worker, None, unit, None),
             *("<=", WORKER_BOUND_MB, count),
