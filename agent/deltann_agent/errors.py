@@ -41,6 +41,12 @@ class NoRoomError(RefusalError):
     status = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+class DiskError(RefusalError):
+    """The disk of the store cannot be read or written: for the caller the same as one without room."""
+
+    status = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 class OverrunError(RefusalError):
     """More bytes than declared."""
 

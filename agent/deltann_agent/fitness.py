@@ -59,6 +59,12 @@ def _gpu_misfit(needs: pb.Needs, machine: pb.Machine, board: str) -> str | None:
             f"the artifact needs a driver that knows CUDA {needs.cuda_version}, the one of this board "
             f"({gpu.driver}) knows {gpu.cuda_version}; update the driver"
         )
+    if gpu.HasField("memory_bytes") and needs.memory_bytes > gpu.memory_bytes:
+        needed_mib, has_mib = needs.memory_bytes / 2**20, gpu.memory_bytes / 2**20
+        return (
+            f"the artifact needs {needed_mib:.0f} MiB of the GPU's memory, "
+            f"the {gpu.name} of this board has {has_mib:.0f} MiB"
+        )
     return None
 
 

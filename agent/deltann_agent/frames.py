@@ -95,6 +95,8 @@ class Batch:
         One value a run: since measuring began, and the executor's run alone.
     changed
         Later rounds: input indices whose output is not the bytes of round 0.
+    pause
+        Whether the worker now waits for GoOn, so that the board can be looked at while nothing is timed.
     """
 
     round: int
@@ -103,6 +105,12 @@ class Batch:
     latency_ns: tuple[int, ...]
     changed: tuple[int, ...]
     payload: bytes
+    pause: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """To a worker that waits: the next run may begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +139,9 @@ class Failed:
     message: str
 
 
-Frame: TypeAlias = Setup | Ready | Order | Started | Batch | KernelTimes | Finished | Failed
+Frame: TypeAlias = Setup | Ready | Order | Started | Batch | GoOn | KernelTimes | Finished | Failed
 _BY_NAME: dict[str, type[Frame]] = {
-    kind.__name__: kind for kind in (Setup, Ready, Order, Started, Batch, KernelTimes, Finished, Failed)
+    kind.__name__: kind for kind in (Setup, Ready, Order, Started, Batch, GoOn, KernelTimes, Finished, Failed)
 }
 
 

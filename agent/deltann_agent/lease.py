@@ -1,4 +1,4 @@
-"""The lease of the board: one holder at a time, for as long as it is renewed."""
+"""The lease of the board: one holder at a time, for as long as it is renewed, the others in line."""
 
 import math
 import os
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from deltann_agent.errors import AbsentError, ConflictError, InvalidError
 
 MAX_TTL_S = 86_400.0
+PATIENCE_S = 6.0  # three times as long as hosts take from one asking to the next
+_PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class Lease:
 class LeaseDesk:
     """Gives the lease, keeps it, takes it back.
 
+    Whoever was refused is in line for as long as it asks again within `PATIENCE_S`: those who asked first
+    are served first. A holder is known by its words, which name its process.
+
     Parameters
     ----------
     clock
@@ -46,6 +51,7 @@ class LeaseDesk:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lease: Lease | None = None
+        self._line: dict[str, float] = {}  # who waits, in their order, and when each asked last
 
     def current(self) -> Lease | None:
         """Return the lease that is alive now, None when the board is free."""
@@ -61,21 +67,31 @@ class LeaseDesk:
         InvalidError
             If there is no holder, or `ttl_s` is not between 0 and a day.
         ConflictError
-            If somebody has the board.
+            If somebody has the board, or asked for it earlier and still waits.
         """
         if not holder.strip():
             raise InvalidError("a lease needs a holder: say who, as user@machine")
         if not (math.isfinite(ttl_s) and 0 < ttl_s <= MAX_TTL_S):
             raise InvalidError(f"a lease lasts more than 0 and at most {MAX_TTL_S:.0f} s, not {ttl_s:g} s")
         now = self._clock()
+        self._queue(holder, now)
+        first, place = next(iter(self._line)), list(self._line).index(holder)
         held = self.current()
         if held is not None:
             raise ConflictError(
                 f"the board is held by {held.holder} since {now - held.since:.0f} s; "
-                f"its lease ends in {held.until - now:.0f} s unless renewed"
+                f"its lease ends in {held.until - now:.0f} s unless renewed; {_in_line(place)}"
             )
+        if holder != first:
+            raise ConflictError(f"the board is free, but {first} has waited longer; {_in_line(place)}")
+        del self._line[holder]
         self._lease = Lease(os.urandom(16).hex(), holder, ttl_s, since=now, until=now + ttl_s)
         return self._lease
+
+    def _queue(self, holder: str, now: float) -> None:
+        """Put it in line, where it keeps its place, and forget who has stopped asking."""
+        self._line = {one: asked for one, asked in self._line.items() if now - asked <= PATIENCE_S}
+        self._line[holder] = now
 
     def check(self, lease_id: str) -> Lease:
         """Return the living lease of this id.
@@ -106,3 +122,8 @@ class LeaseDesk:
         """Return how long the lease still lives unless renewed, seconds; 0 when the board is free."""
         lease = self.current()
         return 0.0 if lease is None else lease.until - self._clock()
+
+
+def _in_line(place: int) -> str:
+    words = _PLACES[place] if place < len(_PLACES) else f"number {place + 1}"
+    return f"you are {words} in line"

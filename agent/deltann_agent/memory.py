@@ -1,12 +1,21 @@
-"""The resident memory of this process: given back, and its peak."""
+"""The memory of this process: given back, its peak, and how errors tell that there is no more."""
 
 import contextlib
 import ctypes
 import gc
+import re
 from pathlib import Path
 
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of mallopt, in malloc.h
 _LARGE_BYTES = 128 * 1024
+# In the words of C++, Python and NumPy, of the runtimes, of CUDA and OpenCL, and of the C library, whose
+# loader says the last also of something else.
+_SHORTAGE = re.compile(
+    r"\bbad_alloc\b|\bMemoryError\b|(failed|unable) to allocate|\bOOM when allocating|can't allocate memory"
+    r"|out[ _]of[ _](host[ _])?memory|mem_object_allocation_failure"
+    r"|cannot allocate memory(?! in static TLS)",
+    re.IGNORECASE,
+)
 
 
 def give_back() -> None:
@@ -14,6 +23,11 @@ def give_back() -> None:
     gc.collect()
     with contextlib.suppress(AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def tells_of_shortage(text: str) -> bool:
+    """Return whether the text of an error says that memory could not be had."""
+    return _SHORTAGE.search(text) is not None
 
 
 def forget_peak() -> None:

@@ -1,17 +1,19 @@
 """The store: blobs by sha256 in one folder, bounded by a quota, the least recently used go first."""
 
+import contextlib
 import errno
 import fcntl
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
 from deltann_agent.errors import (
     AbsentError,
     DamagedError,
+    DiskError,
     InvalidError,
     NoRoomError,
     OverrunError,
@@ -86,6 +88,8 @@ class Store:
         ------
         InvalidError
             If one of them is none.
+        DiskError
+            If the disk does not do what it should.
         """
         return [digest for digest in digests if not self._try_pin(digest)]
 
@@ -98,14 +102,17 @@ class Store:
             If `digest` is none.
         AbsentError
             If the blob is not here.
+        DiskError
+            If the disk does not do what it should.
         """
         path = self.folder / check_digest(digest)
-        try:
-            os.utime(path, ns=(time.time_ns(),) * 2)
-            self._sizes[digest] = self._sizes.pop(digest)
-        except (KeyError, FileNotFoundError):
-            self._sizes.pop(digest, None)
-            raise AbsentError(f"blob {digest} is not here; upload it first") from None
+        with _disk(self.folder):
+            try:
+                os.utime(path, ns=(time.time_ns(),) * 2)
+                self._sizes[digest] = self._sizes.pop(digest)
+            except (KeyError, FileNotFoundError):
+                self._sizes.pop(digest, None)
+                raise AbsentError(f"blob {digest} is not here; upload it first") from None
         self._pinned.add(digest)
         return path
 
@@ -129,15 +136,15 @@ class Store:
             If `digest` is none.
         NoRoomError
             If no eviction could make room within the quota or on the disk.
+        DiskError
+            If the disk does not do what it should.
         """
         check_digest(digest)
-        self._make_room(size_bytes)
+        with _disk(self.folder):
+            self._make_room(size_bytes)
+            incoming = Incoming(self.folder, digest, size_bytes, self._settle)
         self._reserved_bytes += size_bytes
-        try:
-            return Incoming(self.folder, digest, size_bytes, self._settle)
-        except OSError as error:
-            self._reserved_bytes -= size_bytes
-            raise _no_room(error) from error
+        return incoming
 
     def _settle(self, digest: str, size_bytes: int, kept: bool) -> None:
         self._reserved_bytes -= size_bytes
@@ -180,6 +187,7 @@ class Incoming:
         # Here, not above: OpenSSL is a tenth of an idle agent's memory.
         import hashlib
 
+        self._folder = folder
         self._target = folder / digest
         self._size_bytes = size_bytes
         self._settle = settle
@@ -195,9 +203,12 @@ class Incoming:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._fd)
+        # A disk that fails here has already said so; what it keeps, the next start removes.
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
         if not self._kept:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._path.unlink()
         self._settle(self._target.name, self._size_bytes, self._kept)
 
     def write(self, chunk: bytes) -> None:
@@ -209,6 +220,8 @@ class Incoming:
             If they are more than declared.
         NoRoomError
             If the disk is full.
+        DiskError
+            If it does not do what it should.
         """
         self.received_bytes += len(chunk)
         if self.received_bytes > self._size_bytes:
@@ -217,11 +230,9 @@ class Incoming:
             )
         self._hash.update(chunk)
         rest = memoryview(chunk)
-        try:
+        with _disk(self._folder):
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
-        except OSError as error:
-            raise _no_room(error) from error
 
     def sync(self) -> None:
         """Bring the bytes to the disk. May take long: call it beside the event loop.
@@ -232,6 +243,8 @@ class Incoming:
             If they are fewer than declared, or of another digest.
         NoRoomError
             If the disk is full.
+        DiskError
+            If it does not do what it should.
         """
         name = self._target.name
         if self.received_bytes < self._size_bytes:
@@ -241,14 +254,13 @@ class Incoming:
             )
         if self._hash.hexdigest() != name:
             raise DamagedError(f"the bytes have sha256 {self._hash.hexdigest()}, not {name}; send them again")
-        try:
+        with _disk(self._folder):
             os.fsync(self._fd)
-        except OSError as error:
-            raise _no_room(error) from error
 
     def keep(self) -> None:
-        """Make it a blob of the store."""
-        self._path.replace(self._target)
+        """Make it a blob of the store. Raises NoRoomError and DiskError as `sync` does."""
+        with _disk(self._folder):
+            self._path.replace(self._target)
         self._kept = True
 
 
@@ -278,7 +290,13 @@ def _free_bytes(folder: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def _no_room(error: OSError) -> Exception:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NoRoomError("the disk of the store is full; free some space there")
-    return error
+@contextlib.contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """Say in words what the disk of the store did. Raises NoRoomError and DiskError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoRoomError("the disk of the store is full; free some space there") from error
+        what = error.strerror or str(error)
+        raise DiskError(f"the store cannot be written: {what}; mend the disk of {folder}") from error

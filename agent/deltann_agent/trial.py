@@ -1,18 +1,19 @@
 """One trial from the agent's side: a worker at work under a deadline, its frames turned into events."""
 
 import asyncio
-import time
+import errno
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from deltann_agent import frames
+from deltann_agent import frames, memory
+from deltann_agent.oom_kills import oom_kills, risen
 from deltann_agent.request import TrialFiles, make_order
 from deltann_agent.telemetry import Telemetry
 from deltann_agent.workers import Worker, WorkerDiedError, WorkerPool, start_worker
 from deltann_proto.v1 import agent_pb2 as pb
 
-READING_PERIOD_S = 1.0
 MEMORY_POLL_S = 0.05
+LAST_WORDS_LINES = 4
 
 Emit = Callable[[pb.TrialEvent], Awaitable[None]]
 Cause: TypeAlias = pb.Failed.Cause.ValueType
@@ -57,6 +58,7 @@ class Trial:
         self._telemetry = telemetry
         self._worker: Worker | None = None
         self._ended: _EndedError | None = None
+        self._kills = oom_kills()
 
     def end(self, cause: Cause, message: str) -> None:
         """End the trial with this cause, unless it has one already; its worker is killed."""
@@ -85,14 +87,13 @@ class Trial:
         try:
             return await self._work(emit)
         except (_EndedError, WorkerDiedError, OSError) as error:
-            # Whoever ended the trial also killed the worker: the first cause is the true one.
-            ended = self._ended or error
-            cause = ended.cause if isinstance(ended, _EndedError) else pb.Failed.WORKER_CRASH
             if self._worker is not None:
                 self._worker.kill()
                 await self._worker.wait()
             log = self._worker.log if self._worker is not None else ""
-            return pb.TrialEvent(failed=pb.Failed(cause=cause, message=str(ended), log=log))
+            # Whoever ended the trial also killed the worker: the first cause is the true one.
+            ended = self._ended or self._explain(error, log)
+            return pb.TrialEvent(failed=pb.Failed(cause=ended.cause, message=str(ended), log=log))
         finally:
             watchdog.cancel()
 
@@ -101,7 +102,6 @@ class Trial:
         worker = await self._find_worker()
         spawn_ns, worker.spawn_ns = worker.spawn_ns, 0
         await worker.send(make_order(self._request, self._files))
-        next_reading_s = time.monotonic() + READING_PERIOD_S
         while True:
             frame = await self._receive(worker)
             if isinstance(frame, frames.Finished):
@@ -109,13 +109,39 @@ class Trial:
             if isinstance(frame, frames.Started):
                 await emit(pb.TrialEvent(started=self._started(frame, worker, spawn_ns)))
             elif isinstance(frame, frames.Batch):
+                reading = await self._look(worker) if frame.pause else None
                 await emit(pb.TrialEvent(batch=_batch(frame)))
+                if reading is not None:
+                    await emit(reading)
             elif isinstance(frame, frames.KernelTimes):
                 await emit(pb.TrialEvent(kernels=_kernels(frame)))
-            # A worker that measures sends a batch every 0.2 s: no timer is needed to look once a second.
-            if time.monotonic() >= next_reading_s:
-                next_reading_s = time.monotonic() + READING_PERIOD_S
-                await emit(self._reading(pb.Reading.DURING))
+
+    async def _look(self, worker: Worker) -> pb.TrialEvent:
+        """Return a reading taken while the worker waits; nothing is sent to anybody before it goes on."""
+        self._check_going_on()
+        reading = self._reading(pb.Reading.DURING)
+        await worker.send(frames.GoOn())
+        return reading
+
+    def _explain(self, error: Exception, log: str) -> _EndedError:
+        """Return what the end of a worker, which nobody here wanted, was caused by."""
+        if isinstance(error, _EndedError):
+            return error
+        shortage = self._shortage(error, log)
+        if shortage is None:
+            return _EndedError(pb.Failed.WORKER_CRASH, str(error))
+        return _EndedError(pb.Failed.OUT_OF_MEMORY, f"memory had run out: {error}, {shortage}")
+
+    def _shortage(self, error: Exception, log: str) -> str | None:
+        """Return how it is known that memory had run out, None when nothing says so."""
+        if isinstance(error, OSError):
+            return "and no worker could be started" if error.errno == errno.ENOMEM else None
+        if isinstance(error, WorkerDiedError) and error.killed:
+            rise = risen(self._kills, oom_kills())
+            return f"and {rise} meanwhile" if rise else None
+        last_words = log.splitlines()[-LAST_WORDS_LINES:]
+        telling = [line.strip() for line in last_words if memory.tells_of_shortage(line)]
+        return f"and its last words were: {telling[-1]}" if telling else None
 
     async def _find_worker(self) -> Worker:
         self._worker = self._pool.take(self._kind)

@@ -20,7 +20,17 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class WorkerDiedError(Exception):
-    """The worker ended, or said something that is no frame; the message says how."""
+    """The worker ended, or said something that is no frame; the message says how.
+
+    Attributes
+    ----------
+    killed
+        Whether it was ended by a SIGKILL that the agent did not send.
+    """
+
+    def __init__(self, message: str, *, killed: bool = False) -> None:
+        super().__init__(message)
+        self.killed = killed
 
 
 class Worker:
@@ -86,7 +96,7 @@ class Worker:
         try:
             await self._stdin.drain()
         except (BrokenPipeError, ConnectionResetError):
-            raise WorkerDiedError(await self._ending()) from None
+            raise await self._death() from None
 
     async def receive(self) -> frames.Frame:
         """Return the next frame.
@@ -101,7 +111,7 @@ class Worker:
             header_bytes, payload_bytes = frames.lengths(await read(frames.PREFIX.size))
             return frames.decode(await read(header_bytes), await read(payload_bytes))
         except asyncio.IncompleteReadError:
-            raise WorkerDiedError(await self._ending()) from None
+            raise await self._death() from None
         except frames.FrameError as error:
             raise WorkerDiedError(f"the worker said what is {error}") from error
 
@@ -121,14 +131,18 @@ class Worker:
         """Return the resident memory of it and the processes it started, None when it is gone."""
         return sum(map(_resident_bytes, _family(self.pid))) or None
 
-    async def _ending(self) -> str:
+    async def _death(self) -> WorkerDiedError:
+        """Return how it ended, after it has closed its pipes."""
+        # Not killed at once: that could not be told from what else may have killed it.
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _REAPING_S)
+        code = None if self._killed else self._process.returncode
         self.kill()  # what it started may still be there
         await self.wait()
-        code = self._process.returncode
         if code is None:
-            return "the worker closed its pipe"
+            return WorkerDiedError("the worker closed its pipe")
         how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with status {code}"
-        return f"the worker {how}"
+        return WorkerDiedError(f"the worker {how}", killed=code == -signal.SIGKILL)
 
     async def _drain(self, stderr: StreamReader) -> None:
         while chunk := await stderr.read(LOG_TAIL_BYTES):

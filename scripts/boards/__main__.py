@@ -1,17 +1,18 @@
 """`scripts/board`: emulated boards up and down, what there is of them, and the agent onto them."""
 
 import argparse
+import contextlib
 import json
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from boards import access, inventory, machine
 from boards.kinds import KINDS, Kind, kind_named
-from boards.provision import PKI_VARIABLE, pki_folder, provision
+from boards.provision import PKI_VARIABLE, find_ansible, pki_folder, provision, supplies_for
 from boards.requirements import check
 from boards.rootfs import system_for
 from boards.speech import say
@@ -23,8 +24,9 @@ EXIT_INTERRUPTED = 130
 MOST_AT_ONCE = 16
 _EPILOG = """\
 examples:
-  scripts/board up rpi4        a Raspberry Pi 4 under qemu; the first time builds its Debian (minutes)
+  scripts/board up rpi4        a Raspberry Pi 4 under qemu, with the agent on it (minutes)
   scripts/board up x86 --count 2
+  scripts/board up x86 --bare  without the agent
   scripts/board provision      certificates, kit and agent onto every board that is up
   scripts/board down --all
 
@@ -35,7 +37,7 @@ exit status: 0 done, 2 wrong words, 6 this machine cannot or a board failed, 8 A
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDING:
         signal.signal(number, _interrupt)
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -62,24 +64,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _up(options: argparse.Namespace) -> None:
     kind = kind_named(options.kind)
     check(kind)
-    _show_to_others(machine.remove_crashed(all_boards()))
+    if not options.bare:
+        find_ansible()
     system = system_for(kind)
-    made: list[EmulatedBoard] = []
-    try:
+    supplies = None if options.bare else supplies_for([kind])
+    inventory.show(machine.remove_crashed(all_boards()))
+    with _all_or_nothing() as made:
         for _ in range(options.count):
             made.append(new_board(kind))
             made[-1] = machine.make(made[-1], system)
-        _show_to_others(all_boards())
+        inventory.show(all_boards())
         _boot(kind, made)
+        if supplies is not None:
+            provision(made, supplies)
+    for board in made:
+        print(f"{board.name} {board.address}")
+    _tell_exports(with_agent=supplies is not None)
+
+
+@contextlib.contextmanager
+def _all_or_nothing() -> Iterator[list[EmulatedBoard]]:
+    """Give a list for boards that are being made; if not all goes well, they are removed again."""
+    made: list[EmulatedBoard] = []
+    try:
+        yield made
     except BaseException:
+        for number in (signal.SIGINT, *_ENDING):
+            signal.signal(number, signal.SIG_IGN)
         say("Removing what was begun.")
         for board in made:
             machine.remove(board)
-        _show_to_others(all_boards())
+        inventory.show(all_boards())
         raise
-    for board in made:
-        print(f"{board.name} {board.address}")
-    say(f"export DELTANN_INVENTORY={shlex.quote(str(inventory.inventory_path()))}")
 
 
 def _boot(kind: Kind, boards: Sequence[EmulatedBoard]) -> None:
@@ -103,7 +119,7 @@ def _down(options: argparse.Namespace) -> None:
     machine.power_off(boards)
     for board in boards:
         machine.remove(board)
-    _show_to_others(all_boards())
+    inventory.show(all_boards())
     say(f"Removed with all they had, in {time.monotonic() - began:.1f} s.")
 
 
@@ -116,8 +132,14 @@ def _provision(options: argparse.Namespace) -> None:
             raise BoardError(
                 "this board no longer runs", where=board.name, hint="Run: scripts/board down --all"
             )
-    provision(boards)
-    say(f"export {PKI_VARIABLE}={shlex.quote(str(pki_folder()))}")
+    provision(boards, supplies_for(board.kind for board in boards))
+    _tell_exports(with_agent=True)
+
+
+def _tell_exports(*, with_agent: bool) -> None:
+    """Tell what a shell must export so that deltann, and with certificates the agents, know each other."""
+    if with_agent:
+        say(f"export {PKI_VARIABLE}={shlex.quote(str(pki_folder()))}")
     say(f"export DELTANN_INVENTORY={shlex.quote(str(inventory.inventory_path()))}")
 
 
@@ -157,12 +179,6 @@ def _chosen(options: argparse.Namespace) -> list[EmulatedBoard]:
     return [known[name] for name in dict.fromkeys(options.names)]
 
 
-def _show_to_others(boards: Sequence[EmulatedBoard]) -> None:
-    ready = [board for board in boards if board.host_key.is_file()]
-    access.write_known_hosts(ready)
-    inventory.write(ready)
-
-
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -177,15 +193,20 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     kinds = [kind.name for kind in KINDS]
     titles = ", ".join(f"{kind.name}: {kind.title}" for kind in KINDS)
-    up = commands.add_parser("up", help="build (once), boot and enrol boards, besides those that are up")
+    up = commands.add_parser(
+        "up", help="build (once), boot, enrol and provision boards, besides those that are up"
+    )
     up.add_argument("kind", choices=kinds, help=titles)
     up.add_argument("--count", type=int, choices=range(1, MOST_AT_ONCE + 1), default=1, metavar="N")
+    up.add_argument("--bare", action="store_true", help="without certificate, kit and agent")
     down = commands.add_parser("down", help="end boards and remove all they had, crashed ones too")
     down.add_argument("names", nargs="*", metavar="NAME")
     down.add_argument("--all", action="store_true", help="every board")
     listing = commands.add_parser("list", help="the boards there are")
     listing.add_argument("--format", choices=("text", "json"), default="text")
-    agent = commands.add_parser("provision", help="certificates, kit and agent onto boards that are up")
+    agent = commands.add_parser(
+        "provision", help="certificates, kit and agent onto boards that are up: bare ones, or anew"
+    )
     agent.add_argument("names", nargs="*", metavar="NAME", help="default: every board")
     agent.add_argument("--all", action="store_true", help=argparse.SUPPRESS)
     able = commands.add_parser("check", help="whether this machine can emulate a kind of board")
@@ -193,6 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 _BOUND = machine.POWER_OFF_TIMEOUT_S + machine.KILL_TIMEOUT_S
 _COMMANDS = {"up": _up, "down": _down, "provision": _provision}
 

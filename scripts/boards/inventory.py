@@ -1,4 +1,4 @@
-"""The inventory of the boards there are, as Ansible and deltann read it."""
+"""The inventory of the boards there are, as Ansible and deltann read it, and what ssh must know of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +17,15 @@ def inventory_path() -> Path:
     return home() / "inventory.yml"
 
 
-def write(boards: Sequence[EmulatedBoard]) -> None:
-    """Make these the boards of the inventory; without any there is none."""
+def show(boards: Sequence[EmulatedBoard]) -> None:
+    """Make these the boards that ssh, Ansible and deltann know, those aside that are not whole yet."""
+    whole = [board for board in boards if board.host_key.is_file()]
+    access.write_known_hosts(whole)
+    _write(whole)
+
+
+def _write(boards: Sequence[EmulatedBoard]) -> None:
+    """Write the inventory; without any board there is none."""
     path = inventory_path()
     if not boards:
         path.unlink(missing_ok=True)
@@ -45,4 +52,6 @@ def _variables(board: EmulatedBoard) -> dict[str, Any]:
     }
     if board.kind.poses:
         variables["deltann_board_kind"] = board.kind.known_board
+    if board.kit is not None:
+        variables["deltann_agent_kit"] = board.kit
     return variables

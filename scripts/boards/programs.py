@@ -1,5 +1,6 @@
 """Programs of the system, each with a bound on its time."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from boards.speech import say
 from deltann.core.errors import BoardError
 
 DEFAULT_TIMEOUT_S = 30.0
+TIDYING_S = 2.0
 
 
 def run(
@@ -34,23 +36,29 @@ def run(
     """
     command = [str(word) for word in words]
     try:
-        ended = subprocess.run(
+        process = subprocess.Popen(
             command,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
             env={**os.environ, **(environment or {})},
-            check=False,
         )
     except OSError as error:
         raise BoardError(f"{command[0]} cannot be started: {error.strerror}") from error
-    except subprocess.TimeoutExpired as error:
-        raise BoardError(f"`{' '.join(command)}` took longer than {timeout_s:g} s and was ended") from error
-    if ended.returncode != 0:
-        last = (ended.stderr.strip() or ended.stdout.strip() or "it said nothing").splitlines()[-1]
-        raise BoardError(f"`{' '.join(command)}` failed with {ended.returncode}: {last}")
-    return ended.stdout
+    try:
+        answer, complaint = process.communicate(timeout=timeout_s)
+    except BaseException as error:
+        _end_group(process)
+        if isinstance(error, subprocess.TimeoutExpired):
+            words = f"`{' '.join(command)}` took longer than {timeout_s:g} s and was ended"
+            raise BoardError(words) from error
+        raise
+    if process.returncode != 0:
+        last = (complaint.strip() or answer.strip() or "it said nothing").splitlines()[-1]
+        raise BoardError(f"`{' '.join(command)}` failed with {process.returncode}: {last}")
+    return answer
 
 
 def succeeds(words: Sequence[str | Path], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
@@ -123,6 +131,16 @@ def run_aloud(
     if code != 0:
         why = f"took longer than {timeout_s:g} s and was ended" if ran_out else f"failed with {code}"
         raise BoardError(f"{command[0]} {why}: {' / '.join(last) or 'it said nothing'}")
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """End a program and whatever it has started; it gets a moment to tidy up."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(TIDYING_S)
+    _kill_group(process.pid)
+    process.wait()
 
 
 def _kill_group(process_id: int) -> None:

@@ -1,17 +1,19 @@
 """Bringing the agent onto emulated boards, by the same steps as onto any others."""
 
+import dataclasses
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from boards import inventory
+from boards.kinds import Kind
 from boards.programs import DEFAULT_TIMEOUT_S, run, run_aloud
 from boards.speech import say
-from boards.state import EmulatedBoard, home
+from boards.state import EmulatedBoard, all_boards, home
 from deltann.core.errors import MissingPackageError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -21,6 +23,23 @@ PYTHON_ON_BOARD = "3.11"
 RUNTIMES = "tvm,onnxruntime"
 KIT_TIMEOUT_S = 600.0
 PLAY_TIMEOUT_S = 600.0
+_PLAYBOOK_PROGRAM = "ansible-playbook"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Supplies:
+    """What boards are provisioned with.
+
+    Attributes
+    ----------
+    playbook
+        The program ansible-playbook.
+    kits
+        The kit for each kind of board, by the kind's name.
+    """
+
+    playbook: str
+    kits: Mapping[str, Path]
 
 
 def pki_folder() -> Path:
@@ -29,22 +48,55 @@ def pki_folder() -> Path:
     return Path(named) if named else home() / "pki"
 
 
-def provision(boards: Sequence[EmulatedBoard]) -> None:
+def supplies_for(kinds: Iterable[Kind]) -> Supplies:
+    """Find Ansible and build the kits: whatever can be missing is missed before there is a board.
+
+    Raises
+    ------
+    BoardError
+        If a kit cannot be built.
+    MissingPackageError
+        If Ansible is not here.
+    """
+    playbook = find_ansible()
+    named = {kind.name: kind for kind in kinds}
+    return Supplies(playbook, {name: _build_kit(named[name].known_board) for name in sorted(named)})
+
+
+def find_ansible() -> str:
+    """Return the program ansible-playbook of our own environment, else of the PATH.
+
+    Raises
+    ------
+    MissingPackageError
+        If there is none.
+    """
+    ours = Path(sys.executable).with_name(_PLAYBOOK_PROGRAM)
+    found = str(ours) if ours.exists() else shutil.which(_PLAYBOOK_PROGRAM)
+    if found is None:
+        raise MissingPackageError(
+            f"{_PLAYBOOK_PROGRAM} is not installed, and it is what brings the agent onto a board",
+            hint="Install it with: .venv/bin/pip install '.[host,fleet]'; or boot without the agent: "
+            "scripts/board up KIND --bare",
+        )
+    return found
+
+
+def provision(boards: Sequence[EmulatedBoard], supplies: Supplies) -> None:
     """Give each board a certificate and the agent of this working copy.
 
     Raises
     ------
     BoardError
         If a step fails or takes too long.
-    MissingPackageError
-        If Ansible is not here.
     """
-    playbook = _program("ansible-playbook")
     began = time.monotonic()
     _certify(boards)
-    for kind_name in sorted({board.kind_name for board in boards}):
-        of_kind = [board for board in boards if board.kind_name == kind_name]
-        _play(playbook, of_kind, _build_kit(of_kind[0].kind.known_board))
+    for board in boards:
+        dataclasses.replace(board, kit=str(supplies.kits[board.kind_name])).save()
+    inventory.show(all_boards())
+    for kind_name in sorted(supplies.kits):
+        _play(supplies.playbook, [board for board in boards if board.kind_name == kind_name])
     say(f"Provisioned {', '.join(board.name for board in boards)} in {time.monotonic() - began:.0f} s.")
 
 
@@ -69,12 +121,11 @@ def _build_kit(known_board: str) -> Path:
     return Path(json.loads(_deltann(words, timeout_s=KIT_TIMEOUT_S))["kit"]).resolve()
 
 
-def _play(playbook: str, boards: Sequence[EmulatedBoard], kit: Path) -> None:
+def _play(playbook: str, boards: Sequence[EmulatedBoard]) -> None:
     names = ",".join(board.name for board in boards)
     slow = boards[0].kind.foreign
     say(f"Playing ansible/site.yml on {names} ({'a minute or two under qemu' if slow else 'seconds'}).")
     command = [playbook, "-i", str(inventory.inventory_path()), "--limit", names, "ansible/site.yml"]
-    command += ["-e", json.dumps({"deltann_agent_kit": str(kit)})]
     environment = _environment() | {"ANSIBLE_CONFIG": str(PROJECT / "ansible" / "ansible.cfg")}
     run_aloud(command, timeout_s=PLAY_TIMEOUT_S, environment=environment, folder=PROJECT)
 
@@ -85,14 +136,3 @@ def _deltann(words: Sequence[str], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> s
 
 def _environment() -> dict[str, str]:
     return {PKI_VARIABLE: str(pki_folder())}
-
-
-def _program(name: str) -> str:
-    """Return a program of our own environment, else of the PATH."""
-    ours = Path(sys.executable).with_name(name)
-    found = str(ours) if ours.exists() else shutil.which(name)
-    if found is None:
-        raise MissingPackageError(
-            f"{name} is not installed", hint="Install the extra `fleet`, or put Ansible on the PATH"
-        )
-    return found

@@ -33,12 +33,15 @@ class EmulatedBoard:
         has it, and it is short enough for a network device.
     network
         Its own; the first address is this machine's end, the second the board's. Both None until chosen.
+    kit
+        The file that its agent comes from; None while it has none.
     """
 
     name: str
     kind_name: str
     label: str
     network: str | None = None
+    kit: str | None = None
 
     @property
     def kind(self) -> Kind:

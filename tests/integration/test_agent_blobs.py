@@ -120,6 +120,49 @@ async def test_quota_takes_the_least_recently_used_but_never_what_the_lease_uses
 
 
 @pytest.fixture
+def make_read_only(agent):
+    """Make the agent's store read-only, as a disk with errors becomes; call the result to mend it."""
+    mounted = []
+
+    def mend() -> None:
+        while mounted:
+            subprocess.run(["umount", "--lazy", mounted.pop()], check=True)
+
+    def make() -> Callable[[], None]:
+        store = str(agent.store)
+        try:
+            subprocess.run(["mount", "--bind", store, store], check=True, capture_output=True)
+            mounted.append(store)
+            subprocess.run(["mount", "-o", "remount,ro,bind", store], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"a read-only disk needs a mount, which is not allowed here: {error}")
+        return mend
+
+    yield make
+    mend()
+
+
+async def test_a_disk_that_turns_read_only_is_said_as_one_that_takes_nothing(agent, client, make_read_only):
+    await client.lease()
+    kept = await client.upload(b"before")
+    call = client.stub.UploadBlob()
+    header = pb.BlobHeader(
+        lease_id=client.lease_id, digest=hashlib.sha256(b"during").hexdigest(), size_bytes=6
+    )
+    await call.write(pb.UploadBlobRequest(header=header))
+    await until(lambda: bool(incoming(agent.store)))
+    mend = make_read_only()
+    await call.write(pb.UploadBlobRequest(chunk=b"during"))
+    await call.done_writing()
+    for attempt in (call, client.upload(b"after"), client.missing(kept)):
+        with pytest.raises(grpc.aio.AioRpcError, match="cannot be written: Read-only file system") as caught:
+            await attempt
+        assert caught.value.code() is Code.RESOURCE_EXHAUSTED
+    mend()
+    assert await client.missing(kept, await client.upload(b"after")) == []
+
+
+@pytest.fixture
 def tiny_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -157,13 +200,36 @@ async def test_a_full_disk_is_said_before_and_during_an_upload(tiny_disk, make_a
         assert await client.missing(await client.upload(b"small")) == []
 
 
-async def test_a_second_holder_learns_who_has_the_board(shared):
-    await shared.lease("ann@bench")
+async def test_a_second_holder_learns_who_has_the_board(client):
+    await client.lease("ann@bench")
     with pytest.raises(grpc.aio.AioRpcError, match=r"held by ann@bench since \d+ s") as caught:
-        await shared.lease("bob")
+        await client.lease("bob")
     assert caught.value.code() is Code.FAILED_PRECONDITION
-    description = await shared.stub.Describe(pb.DescribeRequest())
+    description = await client.stub.Describe(pb.DescribeRequest())
     assert description.lease_holder == "ann@bench"
+
+
+async def test_who_asked_first_is_next_even_if_another_asks_the_moment_the_board_is_free(agent):
+    address = f"unix:{agent.socket}"
+    async with grpc.aio.insecure_channel(address) as one, grpc.aio.insecure_channel(address) as two:
+        ann, bob, cid = AgentClient(one), AgentClient(one), AgentClient(two)
+
+        async def refused(client: AgentClient, holder: str) -> str:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await client.lease(holder)
+            assert caught.value.code() is Code.FAILED_PRECONDITION
+            return caught.value.details()
+
+        await ann.lease("ann")
+        assert (await refused(bob, "bob")).endswith("you are first in line")
+        assert (await refused(cid, "cid")).endswith("you are second in line")
+        await ann.stub.ReleaseLease(pb.LeaseRef(lease_id=ann.lease_id))
+        said = await refused(cid, "cid")
+        assert said == "the board is free, but bob has waited longer; you are second in line"
+        await bob.lease("bob")
+        assert "held by bob" in await refused(ann, "ann")
+        await bob.stub.ReleaseLease(pb.LeaseRef(lease_id=bob.lease_id))
+        await cid.lease("cid")
 
 
 async def test_a_lease_given_back_frees_the_board_and_is_unknown(shared):

@@ -152,6 +152,16 @@ async def test_a_full_store_is_said_as_such(make_agent, tmp_path):
             await client.ship(lease_id, [blob_of(tmp_path / "blob", "0" * 64)])
 
 
+async def test_a_disk_that_takes_nothing_is_no_board_that_vanished(make_agent, tmp_path):
+    agent = make_agent()
+    (tmp_path / "blob").write_bytes(bytes(11))
+    agent.store.rename(tmp_path / "moved")
+    agent.store.write_text("no folder any more")
+    async with BoardClient("board", f"unix:{agent.socket}") as client, client.lease() as lease_id:
+        with pytest.raises(BoardFullError, match="cannot be written: Not a directory; mend the disk"):
+            await client.ship(lease_id, [blob_of(tmp_path / "blob", "0" * 64)])
+
+
 async def test_sending_to_an_agent_that_hangs_ends_at_a_deadline(make_agent, tmp_path, monkeypatch):
     monkeypatch.setattr("deltann.fleet.client.UPLOAD_DEADLINE_S", 0.5)
     monkeypatch.setattr("deltann.fleet.client.CALL_DEADLINE_S", 0.5)

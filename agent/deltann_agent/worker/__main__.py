@@ -17,6 +17,10 @@ _F_SETPIPE_SZ = 1031
 _PIPE_BYTES = 2**20
 
 
+class _AgentGoneError(Exception):
+    """There is nobody any more whom a trial could be for."""
+
+
 def main() -> None:
     """Set the runtime up, then run trials until the agent closes the pipe."""
     # An agent that is killed outright cannot end its workers; the kernel then does.
@@ -27,6 +31,10 @@ def main() -> None:
         sink.write(frames.encode(frame))
         sink.flush()
 
+    def wait() -> None:
+        if not isinstance(_receive(source), frames.GoOn):
+            raise _AgentGoneError
+
     setup = _receive(source)
     if not isinstance(setup, frames.Setup):
         return
@@ -34,22 +42,28 @@ def main() -> None:
         runtime = _load(setup)
     except Exception as error:  # whatever a broken installation raises, the agent is to know it in words
         traceback.print_exc()
-        emit(
-            frames.Failed(
-                "RUNTIME_MISSING", f"the runtime {setup.runtime} cannot be loaded: {first_line(error)}"
-            )
-        )
+        doing = f"the runtime {setup.runtime} cannot be loaded"
+        emit(failed("RUNTIME_MISSING", f"{doing}: {first_line(error)}", error))
         return
     emit(frames.Ready(runtime.threads_source))
     while isinstance(order := _receive(source), frames.Order):
         try:
-            run_trial(order, runtime, emit)
+            run_trial(order, runtime, emit, wait)
+        except _AgentGoneError:
+            return
         except TrialError as error:
-            emit(frames.Failed(error.cause, str(error)))
+            emit(failed(error.cause, str(error), error.__cause__))
         except Exception as error:  # the same for what a runtime raises
             traceback.print_exc()
-            emit(frames.Failed("RUNTIME_ERROR", first_line(error)))
+            emit(failed("RUNTIME_ERROR", first_line(error), error))
         memory.give_back()
+
+
+def failed(cause: str, message: str, error: BaseException | None) -> frames.Failed:
+    """Return how a trial or the set-up ended: for lack of memory where the error at its root says so."""
+    if isinstance(error, MemoryError) or memory.tells_of_shortage(str(error)):
+        return frames.Failed("OUT_OF_MEMORY", f"memory had run out, by the worker's own words: {message}")
+    return frames.Failed(cause, message)
 
 
 def _load(setup: frames.Setup) -> Runtime:

@@ -12,12 +12,19 @@ from deltann_agent.worker.inputs import InputSet
 
 BATCH_BYTES = 2**20
 BATCH_NS = 200_000_000
+PAUSE_EVERY_NS = 1_000_000_000
 
 Emit = Callable[[Frame], None]
+Wait = Callable[[], None]
 
 
-def run_trial(order: Order, runtime: Runtime, emit: Emit) -> None:
+def run_trial(order: Order, runtime: Runtime, emit: Emit, wait: Wait) -> None:
     """Load, check, warm up and measure; everything goes out through `emit`, last a Finished.
+
+    Parameters
+    ----------
+    wait
+        Called after a batch that says so; returns when the next run may begin.
 
     Raises
     ------
@@ -40,7 +47,7 @@ def run_trial(order: Order, runtime: Runtime, emit: Emit) -> None:
         gc.collect()
         gc.disable()
         try:
-            measuring_ns, running_ns = _measure(order, executor, inputs, emit)
+            measuring_ns, running_ns = _measure(order, executor, inputs, emit, wait)
         finally:
             gc.enable()
         kernels = executor.kernels() if order.kernels else None
@@ -52,10 +59,12 @@ def run_trial(order: Order, runtime: Runtime, emit: Emit) -> None:
 class _Runs:
     """Runs that are not sent yet."""
 
-    def __init__(self, emit: Emit, origin_ns: int) -> None:
+    def __init__(self, emit: Emit, wait: Wait, origin_ns: int) -> None:
         self._emit = emit
+        self._wait = wait
         self._origin_ns = origin_ns
         self._sent_ns = origin_ns
+        self._paused_ns = origin_ns
         self._first_index = 0
         self._starts: list[int] = []
         self._latencies: list[int] = []
@@ -79,10 +88,16 @@ class _Runs:
     def due(self, now_ns: int, next_bytes: int) -> bool:
         return now_ns - self._sent_ns >= BATCH_NS or self._output_bytes + next_bytes > BATCH_BYTES
 
-    def send(self, round_: int, next_index: int) -> None:
+    def send(self, round_: int, next_index: int, *, more: bool) -> None:
+        """Send them; where there are more to come, the agent now and then has its look at the board."""
         if self._starts:
             starts, latencies, changed = tuple(self._starts), tuple(self._latencies), tuple(self._changed)
-            self._emit(Batch(round_, self._first_index, starts, latencies, changed, b"".join(self._outputs)))
+            outputs = b"".join(self._outputs)
+            pause = more and perf_counter_ns() - self._paused_ns >= PAUSE_EVERY_NS
+            self._emit(Batch(round_, self._first_index, starts, latencies, changed, outputs, pause))
+            if pause:
+                self._wait()
+                self._paused_ns = perf_counter_ns()
         for column in (self._starts, self._latencies, self._changed, self._outputs):
             column.clear()
         self._output_bytes = 0
@@ -90,13 +105,14 @@ class _Runs:
         self._sent_ns = perf_counter_ns()
 
 
-def _measure(order: Order, executor: Executor, inputs: InputSet, emit: Emit) -> tuple[int, int]:
+def _measure(order: Order, executor: Executor, inputs: InputSet, emit: Emit, wait: Wait) -> tuple[int, int]:
     digests = array("q", bytes(8 * order.count))
     output_bytes = executor.get_output().nbytes
     run, fill, feed = executor.run, inputs.fill, executor.feed
     origin_ns = perf_counter_ns()
-    runs = _Runs(emit, origin_ns)
+    runs = _Runs(emit, wait, origin_ns)
     for round_ in range(order.rounds):
+        more_rounds = round_ + 1 < order.rounds
         for index in range(order.count):
             fill(index)
             feed()
@@ -118,8 +134,8 @@ def _measure(order: Order, executor: Executor, inputs: InputSet, emit: Emit) -> 
             elif digests[index] != digest:
                 runs.add_changed(index)
             if runs.due(end_ns, output_bytes if round_ == 0 else 0):
-                runs.send(round_, index + 1)
-        runs.send(round_, 0)
+                runs.send(round_, index + 1, more=more_rounds or index + 1 < order.count)
+        runs.send(round_, 0, more=more_rounds)
     return perf_counter_ns() - origin_ns, runs.running_ns
 
 

@@ -1,8 +1,9 @@
 """The outputs of a running trial, kept where their number does not matter."""
 
+import contextlib
 import tempfile
 import weakref
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class Spool:
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115  closed with this object
             IN_MEMORY_BYTES, dir=str(cache_folder("spool"))
         )
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, _close, self._file)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -61,6 +62,7 @@ class Spool:
         """
         try:
             self._file.write(data)
+            self._file.flush()  # else the last of them would only fail when they are read
         except OSError as error:
             raise ResultsError(
                 f"the outputs of a trial cannot be kept: {error.strerror or error}",
@@ -73,3 +75,9 @@ class Spool:
     @property
     def _row_bytes(self) -> int:
         return self.width * self.dtype.itemsize
+
+
+def _close(file: IO[bytes]) -> None:
+    # What a full disk did not take is tried again here, when nobody wants it any more.
+    with contextlib.suppress(OSError):
+        file.close()

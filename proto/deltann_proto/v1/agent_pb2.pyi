@@ -895,7 +895,7 @@ Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class Reading(_message.Message):
-    """One look at the board's state. An absent field could not be read; `unavailable` says why."""
+    """One look at the board's state, never taken while a run is timed. An absent field could not be read; `unavailable` says why."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1136,7 +1136,7 @@ class Finished(_message.Message):
     RUNNING_NS_FIELD_NUMBER: _builtins.int
     PEAK_RSS_BYTES_FIELD_NUMBER: _builtins.int
     measuring_ns: _builtins.int
-    """wall time of all rounds"""
+    """wall time of all rounds, pauses for readings included"""
     running_ns: _builtins.int
     """of which inside the executor"""
     peak_rss_bytes: _builtins.int

@@ -92,7 +92,8 @@ class AgentServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AcquireLease(self, request, context):
-        """Take the board for one holder. FAILED_PRECONDITION when somebody else has it; the message says who.
+        """Take the board for one holder. FAILED_PRECONDITION when somebody else has it, or asked for it earlier
+        and still asks every few seconds; the message says who, and the caller's place in line.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,7 +123,7 @@ class AgentServicer:
     def UploadBlob(self, request_iterator, context):
         """One blob: a header, then chunks of at most 1 MiB. INVALID_ARGUMENT for a digest that is none,
         OUT_OF_RANGE for more bytes than declared, DATA_LOSS for fewer bytes or another digest,
-        RESOURCE_EXHAUSTED over quota or without free space.
+        RESOURCE_EXHAUSTED over quota, without free space, or on a disk that cannot be written.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

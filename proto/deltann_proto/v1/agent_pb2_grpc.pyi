@@ -38,7 +38,9 @@ class AgentStub:
     Describe: _grpc.UnaryUnaryMultiCallable[_agent_pb2.DescribeRequest, _agent_pb2.Description]
     """What the board is and which runtimes it has. Needs no lease."""
     AcquireLease: _grpc.UnaryUnaryMultiCallable[_agent_pb2.AcquireLeaseRequest, _agent_pb2.Lease]
-    """Take the board for one holder. FAILED_PRECONDITION when somebody else has it; the message says who."""
+    """Take the board for one holder. FAILED_PRECONDITION when somebody else has it, or asked for it earlier
+    and still asks every few seconds; the message says who, and the caller's place in line.
+    """
     RenewLease: _grpc.UnaryUnaryMultiCallable[_agent_pb2.LeaseRef, _agent_pb2.Lease]
     """Keep it. NOT_FOUND when it has expired or was never given."""
     ReleaseLease: _grpc.UnaryUnaryMultiCallable[_agent_pb2.LeaseRef, _agent_pb2.ReleaseLeaseResponse]
@@ -48,7 +50,7 @@ class AgentStub:
     UploadBlob: _grpc.StreamUnaryMultiCallable[_agent_pb2.UploadBlobRequest, _agent_pb2.UploadBlobResponse]
     """One blob: a header, then chunks of at most 1 MiB. INVALID_ARGUMENT for a digest that is none,
     OUT_OF_RANGE for more bytes than declared, DATA_LOSS for fewer bytes or another digest,
-    RESOURCE_EXHAUSTED over quota or without free space.
+    RESOURCE_EXHAUSTED over quota, without free space, or on a disk that cannot be written.
     """
     PrepareWorker: _grpc.UnaryUnaryMultiCallable[_agent_pb2.PrepareWorkerRequest, _agent_pb2.PrepareWorkerResponse]
     """Start the worker that a trial will need while its files are still being sent. Worth only time: a
@@ -65,7 +67,9 @@ class AgentAsyncStub(AgentStub):
     Describe: _aio.UnaryUnaryMultiCallable[_agent_pb2.DescribeRequest, _agent_pb2.Description]  # type: ignore[assignment]
     """What the board is and which runtimes it has. Needs no lease."""
     AcquireLease: _aio.UnaryUnaryMultiCallable[_agent_pb2.AcquireLeaseRequest, _agent_pb2.Lease]  # type: ignore[assignment]
-    """Take the board for one holder. FAILED_PRECONDITION when somebody else has it; the message says who."""
+    """Take the board for one holder. FAILED_PRECONDITION when somebody else has it, or asked for it earlier
+    and still asks every few seconds; the message says who, and the caller's place in line.
+    """
     RenewLease: _aio.UnaryUnaryMultiCallable[_agent_pb2.LeaseRef, _agent_pb2.Lease]  # type: ignore[assignment]
     """Keep it. NOT_FOUND when it has expired or was never given."""
     ReleaseLease: _aio.UnaryUnaryMultiCallable[_agent_pb2.LeaseRef, _agent_pb2.ReleaseLeaseResponse]  # type: ignore[assignment]
@@ -75,7 +79,7 @@ class AgentAsyncStub(AgentStub):
     UploadBlob: _aio.StreamUnaryMultiCallable[_agent_pb2.UploadBlobRequest, _agent_pb2.UploadBlobResponse]  # type: ignore[assignment]
     """One blob: a header, then chunks of at most 1 MiB. INVALID_ARGUMENT for a digest that is none,
     OUT_OF_RANGE for more bytes than declared, DATA_LOSS for fewer bytes or another digest,
-    RESOURCE_EXHAUSTED over quota or without free space.
+    RESOURCE_EXHAUSTED over quota, without free space, or on a disk that cannot be written.
     """
     PrepareWorker: _aio.UnaryUnaryMultiCallable[_agent_pb2.PrepareWorkerRequest, _agent_pb2.PrepareWorkerResponse]  # type: ignore[assignment]
     """Start the worker that a trial will need while its files are still being sent. Worth only time: a
@@ -101,7 +105,9 @@ class AgentServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_pb2.AcquireLeaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.Lease, _abc.Awaitable[_agent_pb2.Lease]]:
-        """Take the board for one holder. FAILED_PRECONDITION when somebody else has it; the message says who."""
+        """Take the board for one holder. FAILED_PRECONDITION when somebody else has it, or asked for it earlier
+        and still asks every few seconds; the message says who, and the caller's place in line.
+        """
 
     @_abc_1.abstractmethod
     def RenewLease(
@@ -135,7 +141,7 @@ class AgentServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_agent_pb2.UploadBlobResponse, _abc.Awaitable[_agent_pb2.UploadBlobResponse]]:
         """One blob: a header, then chunks of at most 1 MiB. INVALID_ARGUMENT for a digest that is none,
         OUT_OF_RANGE for more bytes than declared, DATA_LOSS for fewer bytes or another digest,
-        RESOURCE_EXHAUSTED over quota or without free space.
+        RESOURCE_EXHAUSTED over quota, without free space, or on a disk that cannot be written.
         """
 
     @_abc_1.abstractmethod

@@ -58,6 +58,26 @@ def test_an_emulated_board_shows_the_flags_of_the_machine_beneath():
     assert misfit(pb.Needs(cpu_flags=["asimd"]), emulated, "", None) is None
 
 
+def with_gpu(**memory) -> pb.Machine:
+    orin = pb.Accelerator(
+        kind="cuda", name="Orin", arch="sm_87", driver="540.4", cuda_version="13.0", **memory
+    )
+    return pb.Machine(architecture="aarch64", accelerators=[orin])
+
+
+def test_an_artifact_larger_than_the_memory_of_the_gpu_does_not_fit():
+    needs = pb.Needs(gpu_arch="sm_75", memory_bytes=4 * GIB)
+    said = misfit(needs, with_gpu(memory_bytes=2 * GIB), "", 8 * GIB)
+    assert said == "the artifact needs 4096 MiB of the GPU's memory, the Orin of this board has 2048 MiB"
+    assert misfit(needs, with_gpu(memory_bytes=4 * GIB), "", 8 * GIB) is None
+
+
+def test_memory_of_a_gpu_counts_only_where_both_sides_are_known_and_the_artifact_is_for_it():
+    assert misfit(pb.Needs(gpu_arch="sm_75", memory_bytes=4 * GIB), with_gpu(), "", 8 * GIB) is None
+    assert misfit(pb.Needs(gpu_arch="sm_75"), with_gpu(memory_bytes=2 * GIB), "", 8 * GIB) is None
+    assert misfit(pb.Needs(memory_bytes=4 * GIB), with_gpu(memory_bytes=2 * GIB), "", 8 * GIB) is None
+
+
 BIG_LITTLE = """processor\t: 0
 CPU implementer\t: 0x41
 CPU part\t: 0xd05

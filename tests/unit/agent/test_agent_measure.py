@@ -1,4 +1,6 @@
 import gc
+import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from deltann_agent.worker import measure
 from deltann_agent.worker.executor import TrialError
 
 COUNT = 6
+PAUSE_S = 0.02
 
 
 class FakeExecutor:
@@ -75,9 +78,13 @@ def order(inputs, **changes):
     return frames.Order(**{**fields, **changes})
 
 
-def run(order, executor):
+def never():
+    raise AssertionError("the worker waits, which nobody asked for")
+
+
+def run(order, executor, wait=never):
     sent = []
-    measure.run_trial(order, FakeRuntime(executor), sent.append)
+    measure.run_trial(order, FakeRuntime(executor), sent.append, wait)
     return sent
 
 
@@ -139,7 +146,7 @@ def test_another_output_than_ordered_is_refused_before_measuring(inputs):
     wrong = order(inputs, output_shape=(1, 1000), output_dtype="float32")
     words = r"gives uint8 \(2\), the trial expects float32 \(1, 1000\)"
     with pytest.raises(TrialError, match=words) as caught:
-        measure.run_trial(wrong, FakeRuntime(FakeExecutor()), sent.append)
+        measure.run_trial(wrong, FakeRuntime(FakeExecutor()), sent.append, never)
     assert caught.value.cause == "BAD_OUTPUT"
     assert sent == []
 
@@ -149,3 +156,43 @@ def test_an_output_that_changes_its_size_is_refused(inputs):
     with pytest.raises(TrialError, match="input 4 gives 3 bytes, the first one 2"):
         run(order(inputs), executor)
     assert gc.isenabled()
+
+
+def test_it_waits_between_two_runs_after_a_batch_that_says_so(inputs, monkeypatch):
+    monkeypatch.setattr(measure, "BATCH_NS", 0)
+    monkeypatch.setattr(measure, "PAUSE_EVERY_NS", 0)
+    executor = FakeExecutor()
+    sent, waited = [], []
+
+    def wait():
+        waited.append((executor.runs, sent[-1].pause))
+        time.sleep(PAUSE_S)
+
+    measure.run_trial(order(inputs, rounds=2), FakeRuntime(executor), sent.append, wait)
+    before = 1 + 3
+    # After every run but the last, for which nothing more is to come.
+    assert waited == [(before + runs, True) for runs in range(1, 2 * COUNT)]
+    batches = [frame for frame in sent if isinstance(frame, frames.Batch)]
+    assert [batch.pause for batch in batches] == [True] * (2 * COUNT - 1) + [False]
+    starts = [start for batch in batches for start in batch.start_ns]
+    latencies = [latency for batch in batches for latency in batch.latency_ns]
+    ends = [start + latency for start, latency in zip(starts, latencies, strict=True)]
+    assert all(start - end >= PAUSE_S * 1e9 for end, start in zip(ends, starts[1:], strict=False))
+    # No pause is among what was timed.
+    pauses_ns = (2 * COUNT - 1) * PAUSE_S * 1e9
+    assert sent[-1].running_ns == sum(latencies) < pauses_ns <= sent[-1].measuring_ns
+
+
+def test_it_waits_no_more_often_than_it_is_to(inputs, monkeypatch):
+    monkeypatch.setattr(measure, "BATCH_NS", 0)
+    monkeypatch.setattr(measure, "PAUSE_EVERY_NS", 50_000_000)
+    waited = []
+
+    class Slow(FakeExecutor):
+        def run(self):
+            super().run()
+            time.sleep(0.01)
+
+    run(order(inputs, rounds=5), Slow(), lambda: waited.append(time.perf_counter()))
+    assert 2 <= len(waited) < 5 * COUNT
+    assert min(second - first for first, second in pairwise(waited)) >= 0.05

@@ -1,11 +1,14 @@
+import errno
 import hashlib
 import os
 
+import grpc
 import pytest
 
 from deltann_agent.errors import (
     AbsentError,
     DamagedError,
+    DiskError,
     InvalidError,
     NoRoomError,
     OverrunError,
@@ -155,3 +158,74 @@ def test_the_lock_tells_where_its_holder_answers(tmp_path):
     with pytest.raises(StartError, match=rf"in use by the agent with pid {os.getpid()}\. "):
         Store(tmp_path, quota_bytes=1)
     store.close()
+
+
+def failing(number: int):
+    def call(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+READ_ONLY = r"the store cannot be written: Read-only file system; mend the disk of .*store"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EROFS, READ_ONLY),
+        (errno.EIO, "cannot be written: Input/output error"),
+        (errno.EACCES, "cannot be written: Permission denied"),
+        (errno.ENOENT, "cannot be written: No such file or directory"),
+    ],
+)
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "statvfs"])
+def test_a_disk_that_fails_says_how_and_leaves_the_store_as_it_was(store, monkeypatch, call, number, words):
+    monkeypatch.setattr(os, call, failing(number))
+    with pytest.raises(DiskError, match=words) as caught:
+        put(store, b"x" * 60)
+    monkeypatch.undo()
+    assert caught.value.status is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert names(store) == set()
+    put(store, b"y" * 100)  # the room kept for the failed one was given back
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("call", ["open", "write", "fsync"])
+def test_a_full_disk_is_said_as_full(store, monkeypatch, call, number):
+    monkeypatch.setattr(os, call, failing(number))
+    with pytest.raises(NoRoomError, match="is full; free some space"):
+        put(store, b"x")
+
+
+def test_a_disk_that_turns_read_only_before_a_blob_is_kept(store, monkeypatch):
+    for name in ("replace", "unlink"):
+        monkeypatch.setattr(f"pathlib.Path.{name}", failing(errno.EROFS))
+    with pytest.raises(DiskError, match=READ_ONLY):
+        put(store, b"x" * 60)
+    monkeypatch.undo()
+    # What could not be removed goes with the next start; its room is free at once.
+    assert len(names(store)) == 1
+    assert store.used_bytes == 0
+    put(store, b"y" * 100)
+
+
+def test_blobs_of_a_disk_that_fails_can_be_neither_used_nor_evicted(store, monkeypatch):
+    digest = put(store, b"x" * 60)
+    monkeypatch.setattr(os, "utime", failing(errno.EIO))
+    monkeypatch.setattr("pathlib.Path.unlink", failing(errno.EROFS))
+    for call in (lambda: store.pin(digest), lambda: store.missing([digest])):
+        with pytest.raises(DiskError, match="Input/output error"):
+            call()
+    with pytest.raises(DiskError, match=READ_ONLY):
+        store.receive("0" * 64, 60)
+    assert store.used_bytes == 60
+
+
+def test_a_folder_that_is_no_longer_one_is_said(store):
+    store.folder.rename(store.folder.with_name("moved"))
+    store.folder.write_text("a file")
+    with pytest.raises(DiskError, match="cannot be written: Not a directory"):
+        put(store, b"x")
+    with pytest.raises(DiskError, match="Not a directory"):
+        store.pin("0" * 64)
