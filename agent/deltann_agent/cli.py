@@ -3,6 +3,8 @@
 import argparse
 import json
 import logging
+import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,8 +17,20 @@ if TYPE_CHECKING:
 
 DEFAULT_QUOTA_BYTES = 4 * 2**30
 CONFIGURABLE = frozenset(
-    {"socket", "address", "ca", "certificate", "key", "revoked", "store", "quota", "runtime_library"}
+    {
+        "socket",
+        "address",
+        "ca",
+        "certificate",
+        "key",
+        "revoked",
+        "store",
+        "quota",
+        "runtime_library",
+        "engines",
+    }
 )
+ENGINES_VARIABLE = "DELTANN_ENGINES"
 EXIT_BOARD = 6
 EXIT_INCOMPLETE = 10
 EXIT_INTERRUPTED = 130
@@ -62,6 +76,7 @@ def _serve(options: argparse.Namespace) -> int:
         quota_bytes=options.quota,
         library=find_library(options.runtime_library),
         end_with_parent=options.end_with_parent,
+        engines=dict(options.engines),
     )
     asyncio.run(serve(settings))
     return 0
@@ -72,6 +87,7 @@ def _execute(options: argparse.Namespace) -> int:
     import shutil
 
     from deltann_agent.bundle import execute, unpack
+    from deltann_agent.engines import find_engines
     from deltann_agent.errors import BundleError
     from deltann_agent.machine import Platform
     from deltann_agent.prepare import Here
@@ -82,7 +98,8 @@ def _execute(options: argparse.Namespace) -> int:
         raise BundleError(f"{output} is the bundle itself. Name another --output.")
     try:
         bundle = unpack(options.bundle, output)
-        here = Here(Platform.of_this_process(), find_library(options.runtime_library))
+        engines = find_engines(dict(options.engines))
+        here = Here(Platform.of_this_process(), find_library(options.runtime_library), engines)
         failed = asyncio.run(execute(bundle, output, here))
     except OSError as error:
         what = error.strerror or error
@@ -127,6 +144,9 @@ def _read_config(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
         if key not in known:
             names = ", ".join(sorted(known))
             parser.error(f"{path}: unknown key {key!r}; known are {names}{_nearest(key, known)}")
+        if key == "engines":
+            values[key] = _engines_of(path, value, parser)
+            continue
         if not isinstance(value, (str, int)) or isinstance(value, bool):
             parser.error(f"{path}: {key} must be text or a number, not {json.dumps(value)}")
         convert = known[key].type
@@ -136,6 +156,15 @@ def _read_config(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
             except (ValueError, argparse.ArgumentTypeError) as error:
                 parser.error(f"{path}: {key}: {error}")
     return values
+
+
+def _engines_of(path: Path, value: object, parser: argparse.ArgumentParser) -> list[tuple[str, Path]]:
+    if not isinstance(value, dict):
+        parser.error(f"{path}: engines must be an object of names and Python interpreters")
+    try:
+        return [_engine(f"{name}={python}") for name, python in value.items()]
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"{path}: engines: {error}")
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:
@@ -198,10 +227,27 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
             metavar="PATH",
             help=f"libtvm_runtime.so (default: {LIBRARY_VARIABLE}, else that of an installed tvm)",
         )
+        command.add_argument(
+            "--engine",
+            action="append",
+            dest="engines",
+            type=_engine,
+            metavar="NAME=PYTHON",
+            default=[_engine(word) for word in os.environ.get(ENGINES_VARIABLE, "").split(",") if word],
+            help="another Python environment with runtimes of its own; may be given several times "
+            f"(default: those in {ENGINES_VARIABLE}, with commas between)",
+        )
     serve.add_argument(
         "--end-with-parent", action="store_true", help="end when the process that started this does"
     )
     return parser, serve
+
+
+def _engine(text: str) -> tuple[str, Path]:
+    name, given, python = text.partition("=")
+    if not (given and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name) and Path(python).is_absolute()):
+        raise argparse.ArgumentTypeError(f"must be NAME=/path/to/python, not {text!r}")
+    return name, Path(python)
 
 
 def _positive(text: str) -> int:

@@ -15,14 +15,22 @@ def describe(here: Here) -> pb.Description:
         agent_version=installed_version("deltann") or "unknown",
         agent_pid=getpid(),
         machine=board,
-        runtimes=[_runtime_message(info, here, board) for info in find_runtimes(here.library).values()],
+        runtimes=[
+            *(_runtime_message(info, here, board) for info in find_runtimes(here.library).values()),
+            *(
+                _runtime_message(info, here, board, engine.name)
+                for engine in here.engines.values()
+                for info in engine.runtimes.values()
+            ),
+        ],
         protocol=PROTOCOL,
     )
 
 
-def _runtime_message(info: RuntimeInfo, here: Here, board: pb.Machine) -> pb.Runtime:
+def _runtime_message(info: RuntimeInfo, here: Here, board: pb.Machine, engine: str = "") -> pb.Runtime:
     return pb.Runtime(
         name=info.name,
+        engine=engine,
         available=info.reason is None,
         version=info.version,
         reason=info.reason or "",

@@ -31,6 +31,10 @@ class Setup:
         Path of libtvm_runtime.so; empty for other runtimes.
     device
         What computes: `cpu`, `cuda` or `opencl`.
+    options
+        Name and value of what the runtime alone has to be told.
+    python
+        The Python that has the runtime; empty: the agent's own.
     """
 
     runtime: str
@@ -38,6 +42,8 @@ class Setup:
     binding: str
     library: str
     device: str = "cpu"
+    options: tuple[tuple[str, str], ...] = ()
+    python: str = ""
 
 
 @dataclass(frozen=True, slots=True)

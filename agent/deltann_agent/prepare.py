@@ -1,10 +1,12 @@
 """From an order to a trial that is ready to run, whoever gave the order."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deltann_agent import frames, machine, telemetry
 from deltann_agent.devices import CPU, CUDA, OPENCL, has_part, why_no_cuda
+from deltann_agent.engines import Engine, engine_of
 from deltann_agent.errors import ConflictError
 from deltann_agent.fitness import misfit
 from deltann_agent.request import TrialFiles, check_inputs_file, check_request, worker_kind
@@ -23,20 +25,23 @@ class Here:
     ----------
     library
         Where libtvm_runtime.so is, None when it was not found.
+    engines
+        Other Python environments, by name.
     """
 
     platform: machine.Platform
     library: Path | None
+    engines: Mapping[str, Engine] = field(default_factory=dict)
 
-    def runtime(self, name: str) -> RuntimeInfo:
-        """Return a runtime that is available here.
+    def runtime(self, name: str, engine: str = "") -> RuntimeInfo:
+        """Return a runtime that is available here, in the agent's own environment or in an engine.
 
         Raises
         ------
         ConflictError
             If it is not.
         """
-        runtimes = find_runtimes(self.library)
+        runtimes = engine_of(self.engines, engine).runtimes if engine else find_runtimes(self.library)
         info = runtimes.get(name)
         if info is None:
             raise ConflictError(f"no runtime {name!r} is known here; known are {', '.join(runtimes)}")
@@ -53,7 +58,8 @@ class Here:
 
     def worker_kind(self, request: pb.RunTrialRequest | pb.PrepareWorkerRequest) -> frames.Setup:
         """Return the kind of worker that a request needs here."""
-        return worker_kind(request, str(self.library) if request.runtime == TVM else "")
+        python = str(engine_of(self.engines, request.engine).python) if request.engine else ""
+        return worker_kind(request, str(self.library) if request.runtime == TVM else "", python)
 
     def devices(self, runtime: str, board: pb.Machine) -> dict[str, str]:
         """Return every device that a runtime may know, with the reason why it cannot; empty when it can."""
@@ -80,7 +86,7 @@ class Here:
             If its runtime is not available.
         """
         check_request(request)
-        runtime = self.runtime(request.runtime)
+        runtime = self.runtime(request.runtime, request.engine)
         check_inputs_file(request, files.inputs.stat().st_size)
         trial = Trial(
             request,

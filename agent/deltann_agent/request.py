@@ -10,6 +10,11 @@ from deltann_agent.errors import InvalidError
 from deltann_proto.v1 import agent_pb2 as pb
 
 LOOKUP_ROW_BYTES = 256 * 4
+OPTIONS = {
+    "ort_graph": ("all", "extended", "basic", "off"),
+    "tflite_kernels": ("default", "no_delegate", "reference"),
+    "torch_mode": ("exported", "eager", "compiled"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,10 @@ def check_worker(request: pb.RunTrialRequest | pb.PrepareWorkerRequest) -> None:
         raise InvalidError(f"threads must be 1 or more, not {request.threads}")
     if request.binding not in (pb.BINDING_NONE, pb.BINDING_CORES):
         raise InvalidError("binding must be BINDING_NONE or BINDING_CORES")
+    for name, value in request.options.items():
+        if value not in OPTIONS.get(name, ()):
+            known = ", ".join(OPTIONS.get(name, OPTIONS))
+            raise InvalidError(f"no option {name} = {value!r} is known here; known are {known}")
     if (request.device or CPU) not in DEVICES:
         raise InvalidError(f"no device {request.device!r} is known here; known are {', '.join(DEVICES)}")
 
@@ -60,10 +69,15 @@ def check_inputs_file(request: pb.RunTrialRequest, size_bytes: int) -> None:
         )
 
 
-def worker_kind(request: pb.RunTrialRequest | pb.PrepareWorkerRequest, library: str) -> frames.Setup:
+def worker_kind(
+    request: pb.RunTrialRequest | pb.PrepareWorkerRequest, library: str, python: str = ""
+) -> frames.Setup:
     """Return the kind of worker that the trial needs."""
     binding = "cores" if request.binding == pb.BINDING_CORES else "none"
-    return frames.Setup(request.runtime, request.threads, binding, library, request.device or CPU)
+    options = tuple(sorted(request.options.items()))
+    return frames.Setup(
+        request.runtime, request.threads, binding, library, request.device or CPU, options, python
+    )
 
 
 def make_order(request: pb.RunTrialRequest, files: TrialFiles) -> frames.Order:

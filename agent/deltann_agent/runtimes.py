@@ -1,13 +1,15 @@
 """Which runtimes the board has, found without importing any of them."""
 
 import importlib.util
+import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 TVM = "tvm"
 ONNXRUNTIME = "onnxruntime"
+PACKAGE_ROOT = Path(__file__).parents[1]
 LIBRARY_VARIABLE = "DELTANN_TVM_RUNTIME"
 _LIBRARY_NAME = "libtvm_runtime.so"
 
@@ -28,6 +30,36 @@ class RuntimeInfo:
     version: str
     reason: str | None
     compiler_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Packaged:
+    """A runtime that is a Python package.
+
+    Attributes
+    ----------
+    modules
+        Each that will do, with the distributions that may have it.
+    """
+
+    name: str
+    extra: str
+    modules: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+_PACKAGED = (
+    _Packaged(ONNXRUNTIME, "onnxruntime", (("onnxruntime", ("onnxruntime", "onnxruntime-gpu")),)),
+    _Packaged(
+        "tflite",
+        "tflite",
+        (("ai_edge_litert", ("ai-edge-litert",)), ("tflite_runtime", ("tflite-runtime",))),
+    ),
+    _Packaged("torch", "torch", (("torch", ("torch",)),)),
+    _Packaged("tensorflow", "tensorflow", (("tensorflow", ("tensorflow", "tensorflow-cpu")),)),
+)
+
+
+PACKAGED_RUNTIMES = tuple(runtime.name for runtime in _PACKAGED)
 
 
 def find_library(given: Path | None) -> Path | None:
@@ -52,7 +84,12 @@ def find_runtimes(library: Path | None) -> dict[str, RuntimeInfo]:
     library
         Where libtvm_runtime.so is, as `find_library` found it.
     """
-    return {info.name: info for info in (_tvm(library), _onnxruntime())}
+    return {info.name: info for info in (_tvm(library), *packaged_runtimes())}
+
+
+def packaged_runtimes() -> list[RuntimeInfo]:
+    """Return every runtime that is a Python package, as this interpreter has it."""
+    return [_packaged(runtime) for runtime in _PACKAGED]
 
 
 def _tvm(library: Path | None) -> RuntimeInfo:
@@ -77,11 +114,12 @@ def _tvm_version(library: Path) -> str:
         return (installed_version("apache-tvm") or "") if own else ""
 
 
-def _onnxruntime() -> RuntimeInfo:
-    version = _version("onnxruntime", "onnxruntime")
-    if version is None:
-        return RuntimeInfo(ONNXRUNTIME, "", "not installed: pip install 'deltann[onnxruntime]'")
-    return RuntimeInfo(ONNXRUNTIME, version, None)
+def _packaged(runtime: "_Packaged") -> RuntimeInfo:
+    for module, distributions in runtime.modules:
+        version = _version(module, *distributions)
+        if version is not None:
+            return RuntimeInfo(runtime.name, version, None)
+    return RuntimeInfo(runtime.name, "", f"not installed: pip install 'deltann[{runtime.extra}]'")
 
 
 def installed_version(distribution: str) -> str | None:
@@ -97,7 +135,11 @@ def installed_version(distribution: str) -> str | None:
     return None
 
 
-def _version(module: str, distribution: str) -> str | None:
+def _version(module: str, *distributions: str) -> str | None:
     if importlib.util.find_spec(module) is None:
         return None
-    return installed_version(distribution) or "unknown"
+    return next(filter(None, map(installed_version, distributions)), "unknown")
+
+
+if __name__ == "__main__":  # asked by an agent whose engine this interpreter is
+    json.dump([asdict(info) for info in packaged_runtimes()], sys.stdout)

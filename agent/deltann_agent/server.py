@@ -5,9 +5,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc.aio
@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from deltann_agent import memory
 from deltann_agent.authorization import Gate
+from deltann_agent.engines import find_engines
 from deltann_agent.errors import StartError
 from deltann_agent.network import Network, listen
 from deltann_agent.service import AgentService
@@ -60,6 +61,8 @@ class Settings:
         libtvm_runtime.so, None when it was not found.
     end_with_parent
         Whether to end when the process that started the agent does.
+    engines
+        Interpreters of other Python environments with runtimes, by the names of these.
     """
 
     socket: Path | None
@@ -68,6 +71,7 @@ class Settings:
     quota_bytes: int
     library: Path | None
     end_with_parent: bool
+    engines: Mapping[str, Path] = field(default_factory=dict)
 
 
 async def serve(settings: Settings) -> None:
@@ -88,7 +92,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, store: Store) -> None:
-    service = AgentService(store, settings.library)
+    service = AgentService(store, settings.library, find_engines(settings.engines))
     checks = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
     gate = Gate(settings.network.revoked if settings.network else None)
     server = grpc.aio.server(options=_OPTIONS, interceptors=[gate])

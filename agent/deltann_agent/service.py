@@ -3,7 +3,7 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -12,6 +12,7 @@ import grpc.aio
 
 from deltann_agent import machine, memory
 from deltann_agent.describe import describe
+from deltann_agent.engines import Engine
 from deltann_agent.errors import AbsentError, ConflictError, InvalidError, RefusalError
 from deltann_agent.lease import Lease, LeaseDesk
 from deltann_agent.prepare import Here
@@ -67,13 +68,15 @@ class AgentService(pb_grpc.AgentServicer):
     ----------
     library
         Where libtvm_runtime.so is, None when it was not found.
+    engines
+        Other Python environments, by name.
     """
 
-    def __init__(self, store: Store, library: Path | None) -> None:
+    def __init__(self, store: Store, library: Path | None, engines: Mapping[str, Engine]) -> None:
         self._store = store
         self._leases = LeaseDesk()
         self._session: Session | None = None
-        self._here = Here(machine.Platform.of_this_process(), library)
+        self._here = Here(machine.Platform.of_this_process(), library, engines)
 
     async def close(self) -> None:
         """End what is running."""

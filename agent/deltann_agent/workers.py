@@ -11,7 +11,7 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 from deltann_agent import frames
-from deltann_agent.runtimes import TVM
+from deltann_agent.runtimes import PACKAGE_ROOT, TVM
 
 LOG_TAIL_BYTES = 16_384
 _PIPE_LIMIT_BYTES = 2 * 2**20
@@ -204,7 +204,7 @@ async def start_worker(kind: frames.Setup) -> Worker:
     """
     begun_ns = time.perf_counter_ns()
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
+        kind.python or sys.executable,
         "-m",
         "deltann_agent.worker",
         stdin=PIPE,
@@ -222,6 +222,9 @@ async def start_worker(kind: frames.Setup) -> Worker:
 def _environment(kind: frames.Setup) -> dict[str, str]:
     # NumPy computes nothing here: its linear algebra needs no threads and none of their memory.
     variables = {"OPENBLAS_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
+    if kind.python:
+        # Another environment need not have our package: it is found where this agent has it.
+        variables["PYTHONPATH"] = str(PACKAGE_ROOT)
     if kind.runtime == TVM:
         variables["TVM_NUM_THREADS"] = str(kind.threads)
         variables["TVM_BIND_THREADS"] = "1" if kind.binding == "cores" else "0"

@@ -71,6 +71,18 @@ def _load(setup: frames.Setup) -> Runtime:
         from deltann_agent.worker.tvm_runtime import TvmRuntime
 
         return TvmRuntime(setup)
+    if setup.runtime == "tflite":
+        from deltann_agent.worker.tflite_runtime import TfliteRuntime
+
+        return TfliteRuntime(setup)
+    if setup.runtime == "torch":
+        from deltann_agent.worker.torch_runtime import TorchRuntime
+
+        return TorchRuntime(setup)
+    if setup.runtime == "tensorflow":
+        from deltann_agent.worker.tensorflow_runtime import TensorflowRuntime
+
+        return TensorflowRuntime(setup)
     from deltann_agent.worker.onnx_runtime import OnnxRuntime
 
     return OnnxRuntime(setup)

@@ -8,10 +8,20 @@ from deltann_agent.worker.executor import Array, Executor, TrialError, first_lin
 
 _DTYPES = {"float": "float32", "double": "float64"}
 _ERRORS_ONLY = 3
+OPTION = "ort_graph"
+_LEVELS = {
+    "all": "ORT_ENABLE_ALL",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "basic": "ORT_ENABLE_BASIC",
+    "off": "ORT_DISABLE_ALL",
+}
 
 
 class OnnxRuntime:
-    """ONNX Runtime in this process, with the threads of the set-up."""
+    """ONNX Runtime in this process, with the threads of the set-up.
+
+    The option `ort_graph` says how far the graph is optimised: `all`, `extended`, `basic` or `off`.
+    """
 
     def __init__(self, setup: frames.Setup) -> None:
         import onnxruntime
@@ -20,6 +30,7 @@ class OnnxRuntime:
         onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
         self._onnxruntime = onnxruntime
         self._threads = setup.threads
+        self._level = _LEVELS[dict(setup.options).get(OPTION, "all")]
         self._cpus = sorted(os.sched_getaffinity(0)) if setup.binding == "cores" else []
         self.threads_source = f"intra_op_num_threads={setup.threads}, inter_op_num_threads=1"
         if self._cpus:
@@ -36,7 +47,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.execution_mode = library.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = library.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.graph_optimization_level = getattr(library.GraphOptimizationLevel, self._level)
         options.log_severity_level = _ERRORS_ONLY
         affinities = self._affinities()
         if affinities:

@@ -48,12 +48,12 @@ def status_table(answer: AgentStatus) -> Table:
     table = Table("", "", title=f"board {answer.board}", show_header=False)
     for name, value in answer.facts:
         table.add_row(name, Text(value))
-    for runtime in answer.runtimes:
+    for runtime in (*answer.runtimes, *answer.of_engines):
         absent = Text.assemble(("absent: ", "yellow"), runtime.reason)
-        table.add_row(f"runtime {runtime.name}", Text(runtime.version) if runtime.version else absent)
+        table.add_row(f"runtime {runtime.title}", Text(runtime.version) if runtime.version else absent)
         for device, reason in runtime.devices.items():
             if device != Device.CPU:
                 usable = Text("yes", style="green") if reason is None else Text(f"no: {reason}")
-                table.add_row(f"{runtime.name} on {device}", usable)
+                table.add_row(f"{runtime.title} on {device}", usable)
     table.add_row("held by", Text(answer.lease_holder or "nobody"))
     return table

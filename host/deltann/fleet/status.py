@@ -19,12 +19,20 @@ class RuntimeStatus:
     ----------
     devices
         Every device it may compute on, with the reason why it cannot; None when it can.
+    engine
+        The Python environment of the board that has it; empty: the agent's own.
     """
 
     name: str
     version: str | None
     reason: str
     devices: Mapping[str, str | None] = field(default_factory=dict)
+    engine: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name, and its engine where that is not the agent's own."""
+        return f"{self.name} of {self.engine}" if self.engine else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,8 @@ class AgentStatus:
         Cores that a trial may use: physical ones where the board can tell, else logical ones.
     lease_holder
         Who has the board now; None when it is free.
+    runtimes, of_engines
+        Those of the agent's own environment, and those of others.
     cuda_arch
         Of its first GPU that CUDA knows, e.g. `sm_87`.
     """
@@ -76,11 +86,12 @@ class AgentStatus:
     protocol: int
     processor: Processor
     cuda_arch: str | None = None
+    of_engines: tuple[RuntimeStatus, ...] = ()
 
     def all_facts(self) -> tuple[tuple[str, str], ...]:
         """Return the facts, and which version of each runtime there is, as a run's record has them."""
-        runtimes = ((f"runtime {runtime.name}", runtime.version or "absent") for runtime in self.runtimes)
-        return (*self.facts, *runtimes)
+        runtimes = (*self.runtimes, *self.of_engines)
+        return (*self.facts, *((f"runtime {one.title}", one.version or "absent") for one in runtimes))
 
     def to_json(self) -> dict[str, Any]:
         """Return the same as JSON-able values."""
@@ -134,21 +145,15 @@ def status_from_proto(board: str, description: pb.Description) -> AgentStatus:
         "emulated": machine.emulated_reason if machine.emulated else "no",
         "store": _store_words(description.store),
     }
+    runtimes = tuple(map(_runtime, description.runtimes))
     return AgentStatus(
         board=board,
         facts=(
             *((name, value) for name, value in facts.items() if value),
             *((name, f"not readable: {reason}") for name, reason in sorted(machine.unavailable.items())),
         ),
-        runtimes=tuple(
-            RuntimeStatus(
-                runtime.name,
-                runtime.version if runtime.available else None,
-                runtime.reason,
-                {device: reason or None for device, reason in sorted(runtime.devices.items())},
-            )
-            for runtime in description.runtimes
-        ),
+        runtimes=tuple(runtime for runtime in runtimes if not runtime.engine),
+        of_engines=tuple(runtime for runtime in runtimes if runtime.engine),
         cores=max(1, min(cores, machine.logical_cpus)),
         emulated=machine.emulated,
         lease_holder=description.lease_holder if description.HasField("lease_holder") else None,
@@ -160,6 +165,16 @@ def status_from_proto(board: str, description: pb.Description) -> AgentStatus:
             machine.board_model if machine.HasField("board_model") else None,
         ),
         cuda_arch=next((gpu.arch for gpu in machine.accelerators if gpu.kind == "cuda"), None) or None,
+    )
+
+
+def _runtime(runtime: pb.Runtime) -> RuntimeStatus:
+    return RuntimeStatus(
+        runtime.name,
+        runtime.version if runtime.available else None,
+        runtime.reason,
+        {device: reason or None for device, reason in sorted(runtime.devices.items())},
+        runtime.engine,
     )
 
 

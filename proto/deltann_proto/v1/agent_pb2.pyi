@@ -278,6 +278,7 @@ class Runtime(_message.Message):
     AVAILABLE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     available: _builtins.bool
@@ -285,6 +286,8 @@ class Runtime(_message.Message):
     """empty when not available"""
     reason: _builtins.str
     """why not available, and what to do"""
+    engine: _builtins.str
+    """the Python environment of the board that has it; empty: the agent's own"""
     @_builtins.property
     def devices(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """cpu, cuda, opencl -> why it cannot compute there; empty when it can"""
@@ -296,11 +299,12 @@ class Runtime(_message.Message):
         available: _builtins.bool = ...,
         version: _builtins.str = ...,
         reason: _builtins.str = ...,
+        engine: _builtins.str = ...,
         devices: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "devices", b"devices", "name", b"name", "reason", b"reason", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "devices", b"devices", "engine", b"engine", "name", b"name", "reason", b"reason", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -590,11 +594,33 @@ Global___InputSet: _TypeAlias = InputSet  # noqa: Y015
 class PrepareWorkerRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class OptionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     LEASE_ID_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
     BINDING_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     runtime: _builtins.str
     threads: _builtins.int
@@ -602,6 +628,12 @@ class PrepareWorkerRequest(_message.Message):
     binding: Global___Binding.ValueType
     device: _builtins.str
     """cpu, cuda, opencl; empty: cpu"""
+    engine: _builtins.str
+    """a Python environment that Describe names; empty: the agent's own"""
+    @_builtins.property
+    def options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """what the runtime alone has to be told"""
+
     def __init__(
         self,
         *,
@@ -610,10 +642,12 @@ class PrepareWorkerRequest(_message.Message):
         threads: _builtins.int = ...,
         binding: Global___Binding.ValueType = ...,
         device: _builtins.str = ...,
+        engine: _builtins.str = ...,
+        options: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "device", b"device", "lease_id", b"lease_id", "runtime", b"runtime", "threads", b"threads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "device", b"device", "engine", b"engine", "lease_id", b"lease_id", "options", b"options", "runtime", b"runtime", "threads", b"threads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -638,6 +672,26 @@ Global___PrepareWorkerResponse: _TypeAlias = PrepareWorkerResponse  # noqa: Y015
 class RunTrialRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class OptionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     LEASE_ID_FIELD_NUMBER: _builtins.int
     TRIAL_ID_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
@@ -654,6 +708,8 @@ class RunTrialRequest(_message.Message):
     KERNELS_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     trial_id: _builtins.str
     runtime: _builtins.str
@@ -672,6 +728,8 @@ class RunTrialRequest(_message.Message):
     """one more run that reports each kernel (tvm only)"""
     device: _builtins.str
     """what computes: cpu, cuda, opencl; empty: cpu"""
+    engine: _builtins.str
+    """a Python environment that Describe names; empty: the agent's own"""
     @_builtins.property
     def input(self) -> Global___Tensor: ...
     @_builtins.property
@@ -680,6 +738,10 @@ class RunTrialRequest(_message.Message):
     def inputs(self) -> Global___InputSet: ...
     @_builtins.property
     def needs(self) -> Global___Needs: ...
+    @_builtins.property
+    def options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """what the runtime alone has to be told: ort_graph, tflite_kernels, torch_mode"""
+
     def __init__(
         self,
         *,
@@ -699,10 +761,12 @@ class RunTrialRequest(_message.Message):
         kernels: _builtins.bool = ...,
         needs: Global___Needs | None = ...,
         device: _builtins.str = ...,
+        engine: _builtins.str = ...,
+        options: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "inputs", b"inputs", "needs", b"needs", "output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_digest", b"artifact_digest", "binding", b"binding", "deadline_s", b"deadline_s", "device", b"device", "input", b"input", "inputs", b"inputs", "kernels", b"kernels", "lease_id", b"lease_id", "memory_limit_bytes", b"memory_limit_bytes", "needs", b"needs", "output", b"output", "rounds", b"rounds", "runtime", b"runtime", "threads", b"threads", "trial_id", b"trial_id", "warmup_runs", b"warmup_runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_digest", b"artifact_digest", "binding", b"binding", "deadline_s", b"deadline_s", "device", b"device", "engine", b"engine", "input", b"input", "inputs", b"inputs", "kernels", b"kernels", "lease_id", b"lease_id", "memory_limit_bytes", b"memory_limit_bytes", "needs", b"needs", "options", b"options", "output", b"output", "rounds", b"rounds", "runtime", b"runtime", "threads", b"threads", "trial_id", b"trial_id", "warmup_runs", b"warmup_runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
