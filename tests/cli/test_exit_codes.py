@@ -17,7 +17,9 @@ def documented_codes() -> dict[str, int]:
 
 
 def test_the_table_lists_every_kind_of_error():
-    kinds = {errors.DeltannError, *errors.DeltannError.__subclasses__()}
+    # Those without a code of their own end no command.
+    subclasses = errors.DeltannError.__subclasses__()
+    kinds = {errors.DeltannError, *(kind for kind in subclasses if "exit_code" in vars(kind))}
     assert documented_codes() == {kind.__name__: kind.exit_code for kind in kinds}
     assert len({kind.exit_code for kind in kinds}) == len(kinds)
 
@@ -31,26 +33,41 @@ def refused(ended, kind: type[errors.DeltannError], *words: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def place(study: Path, words: str) -> str:
+    """Return the place of the last line of a study that has these words, as errors begin with it."""
+    lines = study.read_text().splitlines()
+    number = max(number for number, line in enumerate(lines, 1) if words in line)
+    return f"error: {study}:{number}: "
+
+
+# What is changed, the kind of error, the words at its place, words of the error.
 STUDIES = {
-    "unknown key": ({"modle": "x"}, errors.StudyError, ["study.yaml:", "modle", "model"]),
-    "unknown factor": ({"factors": {"levle": ["O0"]}}, errors.StudyError, ["study.yaml:", "levle", "level"]),
-    "unknown level": ({"factors": {"level": ["O7"]}}, errors.StudyError, ["study.yaml:", "O7", "O0"]),
+    "unknown key": ({"modle": "x"}, errors.StudyError, '"modle"', ["modle", "model"]),
+    "unknown factor": ({"factors": {"levle": ["O0"]}}, errors.StudyError, '"levle"', ["levle", "level"]),
+    "unknown level": ({"factors": {"level": ["O7"]}}, errors.StudyError, '"O7"', ["O7", "O0"]),
     "unknown pass": (
         {"factors": {"level": "O3", "passes": [{"drop": ["FuseOp"]}]}},
         errors.StudyError,
-        ["study.yaml:", "FuseOp", "FuseOps"],
+        '"FuseOp"',
+        ["FuseOp", "FuseOps"],
     ),
-    "unknown board": ({"boards": ["lokal"]}, errors.StudyError, ["study.yaml:", "lokal", "local"]),
-    "two boards of one name": ({"boards": ["local", "local"]}, errors.StudyError, ["study.yaml:", "local"]),
-    "unknown zoo model": ({"model": "efficientnet_lite9"}, errors.ModelError, ["efficientnet_lite0"]),
-    "missing images": ({"data": "no-such-folder/"}, errors.DataError, ["no-such-folder"]),
+    "unknown board": ({"boards": ["lokal"]}, errors.StudyError, '"lokal"', ["lokal", "local"]),
+    "two boards of one name": ({"boards": ["local", "local"]}, errors.StudyError, '"local"', ["local"]),
+    "unknown zoo model": (
+        {"model": "efficientnet_lite9"},
+        errors.ModelError,
+        '"model"',
+        ["efficientnet_lite0"],
+    ),
+    "missing images": ({"data": "no-such-folder/"}, errors.DataError, '"data"', ["no-such-folder"]),
 }
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
-@pytest.mark.parametrize(("changes", "kind", "words"), STUDIES.values(), ids=STUDIES)
-def test_bad_studies(deltann, write_study, tmp_path, command, changes, kind, words):
-    refused(deltann(command, write_study(**changes), cwd=tmp_path), kind, *words)
+@pytest.mark.parametrize(("changes", "kind", "line", "words"), STUDIES.values(), ids=STUDIES)
+def test_bad_studies(deltann, write_study, tmp_path, command, changes, kind, line, words):
+    study = write_study(**changes)
+    refused(deltann(command, study, cwd=tmp_path), kind, place(study, line), *words)
     assert not (tmp_path / "runs").exists()
 
 
@@ -65,8 +82,9 @@ def test_missing_model_file(deltann, pictures, tmp_path):
 
 def test_a_file_that_is_no_onnx_file(deltann, write_study, tmp_path):
     (tmp_path / "page.onnx").write_text("<html>not found</html>")
-    model = {"path": "page.onnx", "recipe": "torchvision"}
-    refused(deltann("run", write_study(model=model)), errors.ModelError, "page.onnx")
+    study = write_study(model={"path": "page.onnx", "recipe": "torchvision"})
+    refused(deltann("run", study, cwd=tmp_path), errors.ModelError, place(study, '"path"'), "page.onnx")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_dynamic_input(deltann, write_study, tmp_path, tiny_model):
@@ -76,12 +94,24 @@ def test_a_dynamic_input(deltann, write_study, tmp_path, tiny_model):
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
     onnx.save(model, tmp_path / "dynamic.onnx")
     study = write_study(model={"path": "dynamic.onnx", "recipe": "torchvision"})
-    refused(deltann("run", study), errors.ModelError, "height", "input_shape")
+    ended = deltann("run", study, cwd=tmp_path)
+    refused(ended, errors.ModelError, place(study, '"path"'), "height", "input_shape")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_empty_folder_of_images(deltann, write_study, tmp_path):
     (tmp_path / "empty").mkdir()
-    refused(deltann("run", write_study(data="empty/")), errors.DataError, "empty")
+    study = write_study(data="empty/")
+    refused(deltann("run", study, cwd=tmp_path), errors.DataError, place(study, '"data"'), "empty")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_folders_of_classes_named_two_ways(deltann, write_study, tmp_path):
+    for name in ("7", "cat"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "a.png").touch()
+    study = write_study(data="photos/")
+    refused(deltann("plan", study), errors.DataError, place(study, '"data"'), "(7)", "(cat)")
 
 
 def test_usage(deltann, tmp_path, finished_run):

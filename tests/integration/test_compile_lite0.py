@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnxruntime
 import pytest
+from runtime_kit import run_library
 
 from deltann.compile.build import BuildRequest, build, build_key, find_artifact
 from deltann.compile.cpu import detect_cpu
 from deltann.core.artifact import Artifact, TensorSpec
 from deltann.core.factors import Importer
 from deltann.core.hashing import digest_file
-from deltann.core.passes import LOWERING, resolve_passes
+from deltann.core.passes import LEVELS, LOWERING, resolve_passes
 from deltann.core.variant import PassEdits, TvmOptions
 from deltann.zoo import ENTRIES, PICTURE_SETS, package_folder
 
@@ -25,40 +26,11 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.joi
 IMAGES = 4
 INPUT = TensorSpec("image", (1, 3, 224, 224), "float32")
 LIMITS = {"deadline_s": 300, "memory_limit_bytes": 8 << 30}
-BUILDS = [
-    *((Importer.ONNX, level) for level in ("O0", "O1", "O2", "O3", "O4")),
-    *((Importer.TORCH, level) for level in ("O0", "O3")),
-]
+BUILDS = [(importer, level) for importer in (Importer.ONNX, Importer.TORCH) for level in LEVELS]
 EXACT = 1e-5
 """Relative to the largest output: rounding of float32 through 50 layers, in another order."""
 HALF = 2e-2
 """The same for float16."""
-
-# No package of TVM: what a board has.
-RUNNER = """
-import ctypes, importlib.util, json, sys
-from pathlib import Path
-sys.modules["torch"] = None
-import numpy as np
-import tvm_ffi
-folder = Path(importlib.util.find_spec("tvm").submodule_search_locations[0])
-sys.modules["tvm"] = None
-(library,) = folder.rglob("libtvm_runtime.so")
-ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
-machine = tvm_ffi.load_module(sys.argv[1])["vm_load_executable"]()
-machine["vm_initialization"](1, 0, 2)
-images, outputs = np.load(sys.argv[2]), []
-# Kernels load whole vectors: TVM allows itself to expect inputs at multiples of 64 bytes.
-buffer = np.empty(images[0].nbytes + 64, np.uint8)
-place = -buffer.ctypes.data % 64
-taken = buffer[place : place + images[0].nbytes].view(images.dtype).reshape(images[0].shape)
-for image in images:
-    taken[...] = image
-    outputs.append(np.from_dlpack(machine["main"](tvm_ffi.from_dlpack(taken))).copy())
-np.save(sys.argv[3], np.stack(outputs))
-loaded = [name for name in sys.modules if name.startswith(("tvm.", "onnx"))]
-print(json.dumps({"modules": loaded, "compiler": "libtvm_compiler" in Path("/proc/self/maps").read_text()}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -128,17 +100,7 @@ def artifacts(request_for, tmp_path_factory):
 def small_runtime(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
 
-    def run(artifact, images):
-        np.save(folder / "images.npy", images)
-        files = [str(artifact.path), str(folder / "images.npy"), str(folder / "outputs.npy")]
-        ended = subprocess.run(
-            [sys.executable, "-c", RUNNER, *files], capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, ended.stderr
-        assert json.loads(ended.stdout) == {"modules": [], "compiler": False}
-        return np.load(folder / "outputs.npy")
-
-    return run
+    return lambda artifact, images: run_library(artifact.path, images, folder)
 
 
 @pytest.mark.parametrize(("importer", "level"), BUILDS)

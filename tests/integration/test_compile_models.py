@@ -1,19 +1,45 @@
 """Small networks of every shape that the schedule has a rule for, at every level, against ONNX Runtime."""
 
+import platform
+import re
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from deltann.compile.cpu import read_facts
 from deltann.compile.importers import import_onnx
 from deltann.compile.pipeline import compile_module
-from deltann.compile.target import tvm_target
-from deltann.core.artifact import CpuTarget, TensorSpec
+from deltann.compile.target import needed_features, tvm_target
+from deltann.core.artifact import TensorSpec
+from deltann.core.cpu_features import linux_flags
+from deltann.core.factors import Device
+from deltann.core.known_boards import known_board
 from deltann.core.passes import LEVELS, PASSES, resolve_passes
 from deltann.core.variant import PassEdits
 
-CPU = CpuTarget("x86_64-linux-gnu", "x86-64-v3")
+OF_MACHINE = {"x86_64": ("x86-64-v2", "x86-64-v3", "x86-64-v4"), "aarch64": ("aarch64",)}.get(
+    platform.machine(), ()
+)
+"""Kinds of CPU whose code this machine may run, each with wider vectors than the one before."""
+
+
+def lacking(kind):
+    """Return the flags of the CPU that code for this kind needs and this machine does not have."""
+    cpu, facts = known_board(kind).cpu, read_facts(Path("/proc/cpuinfo"))
+    flags = (facts.get("flags") or facts.get("Features") or "").split()
+    return sorted(set(linux_flags(platform.machine(), needed_features(tvm_target(cpu)))) - set(flags))
+
+
+RUNNABLE = [kind for kind in OF_MACHINE if not lacking(kind)]
+if not RUNNABLE:
+    pytest.skip(f"there is no known kind of CPU that {platform.machine()} is", allow_module_level=True)
+KIND = "x86-64-v3" if "x86-64-v3" in RUNNABLE else RUNNABLE[-1]
+OTHER_KINDS = [kind for kind in OF_MACHINE if kind != KIND]
+
 OPSET = 17
 FLOAT32_TOLERANCE = 2e-5
 """About 100 roundings of float32, relative to the largest output."""
@@ -345,9 +371,9 @@ def onnx_file(tmp_path_factory):
     return make
 
 
-def compile_net(path, net, level, edits):
-    spec = TensorSpec("x", net.shape, net.dtype)
-    return compile_module(import_onnx(path, spec), resolve_passes(level, edits), tvm_target(CPU))
+def compile_net(path, net, level, edits, kind=KIND):
+    spec, target = TensorSpec("x", net.shape, net.dtype), tvm_target(known_board(kind).cpu)
+    return compile_module(import_onnx(path, spec), resolve_passes(level, edits), target)
 
 
 def run_tvm(compiled, data):
@@ -363,12 +389,32 @@ def draw(net):
     return net.random.standard_normal(net.shape).astype(np.float32)
 
 
+SECTION = (
+    "pointwise tile across lines",
+    "pointwise prime",
+    "pointwise strided",
+    "one output channel",
+    "batch of 2, same padding",
+    "strided 3x3, uneven padding",
+    "dilated 3x3",
+    "strides differ",
+    "1x7",
+    "groups",
+    "depthwise strided 5x5",
+    "depthwise dilated, odd",
+    "depthwise of two each",
+    "classifier, prime",
+)
+"""Of the networks that are one layer, one of each kind; the larger ones are all in every test."""
+
 CASES = [
     (name, variant)
     for name, net in NETS.items()
     for variant in VARIANTS
-    # What the schedule does to single convolutions needs no unscheduled levels.
-    if net.__name__ != "build" or variant in ("O3", "O4", "O1 scheduled, channels first")
+    # What the schedule does to a single layer needs few levels without it.
+    if net.__name__ != "build"
+    or variant in ("O3", "O4", "O1 scheduled, channels first")
+    or (name in SECTION and variant in LEVELS)
 ]
 
 
@@ -376,11 +422,44 @@ CASES = [
 def test_every_level_agrees_with_onnx_runtime(onnx_file, name, variant):
     path, net = onnx_file(name)
     level, edits = VARIANTS[variant]
+    check_against_onnx_runtime(path, net, level, compile_net(path, net, level, edits))
+
+
+ACROSS = (*SECTION, "residual", "inception", "pools", "squeeze and excite", "dense layers", "attention")
+WIDTHS = [
+    (kind, name, level)
+    for kind in OTHER_KINDS
+    for name in ACROSS
+    for level in ("O3", "O4")
+    if level == "O3" or name in SECTION[::3]
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "level"), WIDTHS)
+def test_code_for_other_widths_of_vectors_agrees_too(onnx_file, kind, name, level):
+    if missing := lacking(kind):
+        pytest.skip(f"the CPU lacks {', '.join(missing)}, so code for {kind} cannot run here")
+    path, net = onnx_file(name)
+    check_against_onnx_runtime(path, net, level, compile_net(path, net, level, PassEdits(), kind))
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the registers are those of x86")
+@pytest.mark.parametrize(
+    ("kind", "widest"), [("x86-64-v2", "xmm"), ("x86-64-v3", "ymm"), ("x86-64-v4", "zmm")]
+)
+def test_code_for_a_cpu_fills_the_widest_registers_that_it_has(onnx_file, kind, widest):
+    path, net = onnx_file("pointwise")
+    (code,) = compile_net(path, net, "O3", PassEdits(), kind).executable.mod.imports
+    names = re.findall(r"%([xyz]mm)\d", code.inspect_source("asm"))
+    assert max(names) == widest
+    assert names.count(widest) > len(names) / 2
+
+
+def check_against_onnx_runtime(path, net, level, compiled):
     data = draw(net)
     expected = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": data})[
         0
     ]
-    compiled = compile_net(path, net, level, edits)
     found = run_tvm(compiled, data)
     assert found.shape == expected.shape
     tolerance = FLOAT16_TOLERANCE if level == "O4" else FLOAT32_TOLERANCE
@@ -401,7 +480,9 @@ def _edit(name):
 
 
 @pytest.mark.parametrize("net_name", ["squeeze and excite", "attention"])
-@pytest.mark.parametrize("name", [name for name, info in PASSES.items() if not info.needed])
+@pytest.mark.parametrize(
+    "name", [name for name, info in PASSES.items() if not info.needed and Device.CPU in info.devices]
+)
 def test_every_pass_can_be_dropped_or_added_alone(onnx_file, net_name, name):
     path, net = onnx_file(net_name)
     data = draw(net)

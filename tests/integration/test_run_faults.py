@@ -105,3 +105,76 @@ async def test_nothing_is_left_running(tmp_path, make_study):
     await run_study(make_study(), tmp_path / "runs", listener)
     assert len(seen) >= 2
     assert psutil.wait_procs(seen, timeout=0)[1] == []
+
+
+COMPILERS = """
+import os, signal, time
+from deltann.child import serve
+from deltann.compile.task import compile_model
+
+def work(request):
+    level = request["options"]["level"]
+    if level == "O0":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if level == "O1":
+        time.sleep(600)
+    if level == "O2":
+        held = bytearray(600 << 20)
+        time.sleep(600)
+    if level == "O4":
+        raise ValueError("no such operator: Foo")
+    return compile_model(request)
+
+if __name__ == "__main__":
+    serve(work)
+"""
+BUILDS = """
+schema: 1
+name: builds
+model:
+  path: {model}
+  recipe: {{geometry: squash, size: 32, filter: bilinear, colour: rgb, layout: NCHW, mean: 127.5, std: 127.5}}
+data: {pictures}
+factors: {{level: {levels}, threads: 1}}
+build: {{{limits}}}
+"""
+
+
+async def test_a_build_that_crashes_hangs_eats_memory_or_is_refused_costs_only_its_own_trial(
+    tmp_path, tiny_model, pictures, monkeypatch
+):
+    def study(levels: str, limits: str):
+        path = tmp_path / "study.yaml"
+        words = {"model": tiny_model, "pictures": pictures, "levels": levels, "limits": limits}
+        path.write_text(BUILDS.format(**words))
+        return load_study(path)
+
+    # What works is in the cache before the limits are made so tight that a busy machine may miss them.
+    await run_study(study("[O3]", "deadline: 5 min"), tmp_path / "before", lambda _: None)
+    (tmp_path / "other_compilers.py").write_text(COMPILERS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("deltann.compile.build._TASK", "other_compilers")
+    path = await run_study(
+        study("[O0, O1, O2, O3, O4]", "deadline: 8 s, memory_limit: 400 MiB"),
+        tmp_path / "runs",
+        lambda _: None,
+    )
+
+    trials = {trial.factors["level"]: trial for trial in RunFolder.open(path).load().trials}
+    causes = {level: trial.cause and trial.cause.value for level, trial in trials.items()}
+    assert causes == {
+        "O0": "build_crash",
+        "O1": "build_timeout",
+        "O2": "build_memory",
+        "O3": None,
+        "O4": "build_refused",
+        None: None,
+    }
+    assert "SIGSEGV" in trials["O0"].message
+    assert trials["O1"].message == "killed after its time limit of 8 s"
+    assert trials["O2"].message == "killed over its memory limit of 400 MiB"
+    assert trials["O4"].message == "ValueError: no such operator: Foo"
+    assert all(len(trials[level].measurement.latency_ns) == 6 for level in ("O3", None))
+    before = endings(path)
+    assert await resume_run(path, lambda _: None) == path
+    assert endings(path) == before, "what a compiler does to a variant is its result"

@@ -1,20 +1,29 @@
 """The command `deltann`: the list of its commands, and how it ends."""
 
+import errno
 import itertools
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from deltann.cli import agent, boards, bundle, compare, doctor, kit, passes, pki, plan, report, run
+from deltann.cli import agent, boards, bundle, compare, convert, doctor, kit, passes, pki, plan, report, run
 from deltann.cli.output import print_failure
-from deltann.core.errors import DeltannError
+from deltann.core.errors import DeltannError, ResultsError
+from deltann.core.full_disk import FULL
+
+# What is no defect of ours, wherever it happens: the place for files, and the limits of the system.
+_CIRCUMSTANCES = FULL | {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
+}
+_NO_TEMPORARY_FOLDER = "No usable temporary directory"
 
 app = typer.Typer(
     name="deltann",
     epilog="Exit codes: 0 done, 2 usage, 3 study, 4 model, 5 data, 6 board, 7 results, 8 package missing, "
-    "9 compile, 10 run incomplete, 130 interrupted; 1 is a defect of ours.",
+    "10 run incomplete, 130 interrupted; 1 is a defect of ours.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -27,6 +36,7 @@ app.command("report")(report.report)
 app.command("passes")(passes.passes)
 app.command("bundle")(bundle.bundle)
 app.command("import")(bundle.import_)
+app.command("convert")(convert.convert)
 app.command("doctor")(doctor.doctor)
 app.add_typer(agent.app, name="agent")
 app.add_typer(boards.app, name="boards")
@@ -57,8 +67,28 @@ def main() -> None:
     try:
         app()
     except DeltannError as error:
-        print_failure(error, as_json=_wants_json())
-        sys.exit(error.exit_code)
+        _fail(error)
+    except OSError as error:
+        if error.errno not in _CIRCUMSTANCES and _NO_TEMPORARY_FOLDER not in str(error):
+            raise
+        _fail(_in_words(error))
+
+
+def _fail(error: DeltannError) -> NoReturn:
+    print_failure(error, as_json=_wants_json())
+    sys.exit(error.exit_code)
+
+
+def _in_words(error: OSError) -> ResultsError:
+    """Return what the system refused, as an error of ours."""
+    place = error.filename if isinstance(error.filename, str) else None
+    if error.errno in FULL:
+        return ResultsError(f"the disk is full: {error.strerror}", where=place, hint="Free some space")
+    return ResultsError(
+        f"the system refuses: {error.strerror}",
+        where=place,
+        hint="Look at the permissions there, and at the limits of this account: `ulimit -a`",
+    )
 
 
 def _wants_json() -> bool:

@@ -34,7 +34,7 @@ from deltann.cli.study_options import (
     Threads,
 )
 from deltann.compare.face import to_json
-from deltann.core.errors import IncompleteRunError
+from deltann.core.errors import DeltannError, IncompleteRunError
 from deltann.core.run_data import RunData
 from deltann.core.trial import Status
 from deltann.report.html import write_html
@@ -94,7 +94,7 @@ def run(
                 path = asyncio.run(resume_run(resume, remembered, lab))
             else:
                 path = asyncio.run(run_study(words.read(lab), runs or RUNS, remembered, lab))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, DeltannError):
             if remembered.path is not None:
                 say(err, f"Finished trials are kept. To go on: deltann run --resume {remembered.path}")
             raise

@@ -5,29 +5,32 @@ import shutil
 import tempfile
 import threading
 from dataclasses import asdict, dataclass
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from deltann.child import ChildOutcome, run_child
-from deltann.compile.store import find_artifact, keep_artifact, past_builds_s
+from deltann.compile.store import CACHE, find_artifact, keep_artifact, past_builds_s
 from deltann.core.artifact import Artifact, BuildFailure, CpuTarget, TensorSpec
-from deltann.core.errors import ResultsError
 from deltann.core.factors import Device, Importer, Runtime
+from deltann.core.full_disk import unwritable
 from deltann.core.gpu import NVRTC_PACKAGE, GpuTarget
-from deltann.core.hashing import digest_file, digest_record
+from deltann.core.hashing import digest_code, digest_file, digest_record
 from deltann.core.variant import TvmOptions
+from deltann.zoo import network_of
 
 __all__ = ["BuildRequest", "build", "build_key", "find_artifact", "past_builds_s"]
 
 _TASK = "deltann.compile.task"
 _TOOLS = ("apache-tvm", "apache-tvm-ffi", "numpy", "ziglang")
 _IMPORTER_TOOLS = {
-    Importer.TORCH: ("torch", "efficientnet-lite-pytorch"),
+    Importer.TORCH: ("torch", "efficientnet-lite-pytorch", "torchvision", "timm"),
     Importer.ONNX: ("onnx",),
 }
 _CUDA_TOOLS = (NVRTC_PACKAGE, "nvidia-cuda-runtime", "nvidia-cuda-cccl")
+# Our own code that the bytes depend on: an edited schedule must not find what the old one built.
+_CODE = ("compile", "core/passes.py", "core/gpu.py")
+_NETWORKS = ("zoo",)
 # A build is one thread of LLVM; what else could start threads would only take them from other builds.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1", "TVM_BIND_THREADS": "0"}
 
@@ -39,7 +42,7 @@ class BuildRequest:
     Attributes
     ----------
     model
-        The zoo entry for the importer `torch`, the path of the ONNX file for `onnx`.
+        For the importer `torch` what `deltann.zoo` loads the network by, for `onnx` the path of the file.
     model_digest
         sha256 of the weights, or of the ONNX file.
     options
@@ -75,7 +78,7 @@ def build_key(request: BuildRequest) -> str:
         {
             "importer": request.importer.value,
             "model": request.model_digest,
-            "zoo": request.model if request.importer is Importer.TORCH else None,
+            "network": network_of(request.model) if request.importer is Importer.TORCH else None,
             "shape": request.input.shape,
             "dtype": request.input.dtype,
             "passes": request.passes,
@@ -84,7 +87,7 @@ def build_key(request: BuildRequest) -> str:
             "llvm_opt": options.llvm_opt,
             "fast_math": options.fast_math,
             "tools": _tool_versions(request),
-            "code": _code_digest(),
+            "code": digest_code(*_CODE, *(_NETWORKS if request.importer is Importer.TORCH else ())),
         }
     )
 
@@ -127,11 +130,14 @@ def build(
         outcome = run_child(
             _TASK,
             {**asdict(request), "library": str(library)},
+            folder=scratch,
             deadline_s=deadline_s,
             memory_limit_bytes=memory_limit_bytes,
             environment=_ONE_THREAD,
             cancelled=cancelled,
         )
+        if outcome.cause == "full":
+            raise unwritable(CACHE, folder, outcome.message)
         if outcome.cause is not None:
             return BuildFailure(key, outcome.cause, outcome.message, outcome.log, outcome.wall_s)
         artifact = _artifact(request, key, library, outcome)
@@ -148,12 +154,6 @@ def _tool_versions(request: BuildRequest) -> dict[str, str]:
     return versions
 
 
-@cache
-def _code_digest() -> str:
-    """Return the hash of this room's code: an edited schedule must not find what the old one built."""
-    return digest_record({path.name: digest_file(path) for path in Path(__file__).parent.glob("*.py")})
-
-
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Any:
     """Give a folder on the cache's own disk, so that its files can be moved there by renaming."""
@@ -161,11 +161,7 @@ def _scratch(folder: Path) -> Any:
         folder.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=folder, prefix="."))
     except OSError as error:
-        raise ResultsError(
-            f"the build cache cannot be written: {error.strerror or error}",
-            where=str(folder),
-            hint="Name another folder in DELTANN_CACHE",
-        ) from error
+        raise unwritable(CACHE, folder, error) from error
     try:
         yield scratch
     finally:

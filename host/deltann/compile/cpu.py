@@ -10,10 +10,12 @@ from deltann.compile.store import write_whole
 from deltann.core.artifact import CpuTarget
 from deltann.core.cpu_features import architecture_of, mask_features
 from deltann.core.errors import CompileError, MissingPackageError
+from deltann.core.full_disk import unwritable
 from deltann.core.hashing import digest_record, short
 from deltann.paths import cache_folder
 
 DEADLINE_S = 120.0
+_WHAT = "the name of this machine's CPU"
 
 _IDENTITY = (
     *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
@@ -33,6 +35,8 @@ def detect_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> CpuTarget:
         If TVM is not installed.
     CompileError
         If LLVM could not be asked.
+    ResultsError
+        If its answer cannot be kept, e.g. because the disk is full.
     """
     facts = read_facts(cpuinfo)
     try:
@@ -46,8 +50,11 @@ def detect_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> CpuTarget:
         kept = json.loads(path.read_text())
         return CpuTarget(kept["triple"], kept["mcpu"], tuple(kept["mattr"]))
     except (OSError, ValueError, KeyError):
-        cpu = _ask_llvm(facts)
-    write_whole(path, json.dumps({"triple": cpu.triple, "mcpu": cpu.mcpu, "mattr": cpu.mattr}))
+        cpu = _ask_llvm(facts, path.parent)
+    try:
+        write_whole(path, json.dumps({"triple": cpu.triple, "mcpu": cpu.mcpu, "mattr": cpu.mattr}))
+    except OSError as error:
+        raise unwritable(_WHAT, path.parent, error) from error
     return cpu
 
 
@@ -63,8 +70,10 @@ def read_facts(cpuinfo: Path) -> dict[str, str]:
     return {name: fields[name] for name in _IDENTITY if name in fields}
 
 
-def _ask_llvm(facts: dict[str, str]) -> CpuTarget:
-    outcome = run_child("deltann.compile.detect", None, deadline_s=DEADLINE_S)
+def _ask_llvm(facts: dict[str, str], folder: Path) -> CpuTarget:
+    outcome = run_child("deltann.compile.detect", None, folder=folder, deadline_s=DEADLINE_S)
+    if outcome.cause == "full":
+        raise unwritable(_WHAT, folder, outcome.message)
     if outcome.cause is not None:
         raise CompileError(
             f"LLVM did not name the CPU of this machine: {outcome.message}",

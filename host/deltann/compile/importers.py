@@ -17,8 +17,13 @@ from deltann.core.artifact import TensorSpec
 from deltann.core.errors import CompileError
 
 
-def import_torch(zoo_name: str, model_input: TensorSpec) -> Any:
-    """Return a zoo entry's network as a Relax module, through torch's exported program.
+def import_torch(loader: str, model_input: TensorSpec) -> Any:
+    """Return a torch network as a Relax module, through torch's exported program.
+
+    Parameters
+    ----------
+    loader
+        What `deltann.zoo` loads it by: the name of a zoo entry, or a record.
 
     Raises
     ------
@@ -34,7 +39,7 @@ def import_torch(zoo_name: str, model_input: TensorSpec) -> Any:
 
     example = torch.zeros(model_input.shape, dtype=getattr(torch, model_input.dtype))
     with torch.no_grad():
-        program = torch.export.export(load_torch_module(zoo_name), (example,))
+        program = torch.export.export(load_torch_module(loader), (example,))
     return _with_one_output(from_exported_program(program, unwrap_unit_return_tuple=True))
 
 

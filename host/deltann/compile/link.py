@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def link(library: Path, objects: Sequence[Path], triple: str) -> None:
     ------
     CompileError
         If the linker fails.
+    OSError
+        If the disk is full.
     ImportError
         If there is no linker for this triple.
     """
@@ -31,7 +34,9 @@ def link(library: Path, objects: Sequence[Path], triple: str) -> None:
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(cache_folder("zig"))}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if ended.returncode:
-        raise CompileError(f"the linker {command[0]} failed: {(ended.stderr or ended.stdout).strip()}")
+        _see_room(library, objects)
+        words = (ended.stderr or ended.stdout).strip() or f"exit status {ended.returncode}"
+        raise CompileError(f"the linker {command[0]} failed: {words}")
 
 
 def find_linker(triple: str) -> list[str]:
@@ -43,6 +48,12 @@ def find_linker(triple: str) -> list[str]:
             if path := shutil.which(name):
                 return [path]
     raise ModuleNotFoundError(f"no linker for {triple}. Run: pip install 'deltann[host]'")
+
+
+def _see_room(library: Path, objects: Sequence[Path]) -> None:
+    """Raise OSError unless there is room for a library: zig's linker dies of a full disk without a word."""
+    with tempfile.TemporaryFile(dir=library.parent) as probe:
+        os.posix_fallocate(probe.fileno(), 0, max(1, sum(path.stat().st_size for path in objects)))
 
 
 def _zig_triple(triple: str) -> str:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from deltann.core.artifact import Artifact, CpuTarget, TensorSpec
-from deltann.core.errors import ResultsError
 from deltann.core.factors import Device, Runtime
+from deltann.core.full_disk import unwritable
 from deltann.core.gpu import GpuTarget
 from deltann.core.hashing import digest_file
+
+CACHE = "the build cache"
 
 
 def library_path(folder: Path, key: str) -> Path:
@@ -30,10 +32,12 @@ def find_artifact(folder: Path, key: str) -> Artifact | None:
 
 
 def keep_artifact(artifact: Artifact, folder: Path, remarks: Mapping[str, Any]) -> Artifact:
-    """Move an artifact's library into the cache, then write its manifest, and return it from there.
+    """Move an artifact's library into the cache, then its manifest, and return it from there.
 
     Parameters
     ----------
+    artifact
+        Its library lies on the cache's own disk, in a folder that goes afterwards.
     remarks
         Further facts for the manifest, JSON-able, that nothing depends on.
 
@@ -43,16 +47,15 @@ def keep_artifact(artifact: Artifact, folder: Path, remarks: Mapping[str, Any]) 
         If the folder cannot be written, e.g. because the disk is full.
     """
     kept = replace(artifact, path=library_path(folder, artifact.build_key))
+    record = {**asdict(kept), "path": kept.path.name, **remarks}
+    manifest = artifact.path.with_suffix(".json")
     try:
+        # Both are on the disk before one has its name: a full one leaves nothing of them.
+        manifest.write_text(json.dumps(record, indent=2))
         artifact.path.replace(kept.path)
-        record = {**asdict(kept), "path": kept.path.name, **remarks}
-        write_whole(_manifest_path(folder, kept.build_key), json.dumps(record, indent=2))
+        manifest.replace(_manifest_path(folder, kept.build_key))
     except OSError as error:
-        raise ResultsError(
-            f"the build cache cannot be written: {error.strerror or error}",
-            where=str(folder),
-            hint="Free some space, or name another folder in DELTANN_CACHE",
-        ) from error
+        raise unwritable(CACHE, folder, error) from error
     return kept
 
 
@@ -63,10 +66,13 @@ def past_builds_s(folder: Path) -> dict[str, float]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it."""
+    """Write a file so that nobody ever sees half of it. Raises OSError when it cannot be written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _manifest_path(folder: Path, key: str) -> Path:

@@ -11,15 +11,15 @@ from typing import Any
 
 from deltann.child import ChildOutcome, run_child
 from deltann.core.artifact import BuildFailure, TensorSpec
-from deltann.core.errors import ResultsError
-from deltann.core.hashing import digest_file, digest_record
+from deltann.core.full_disk import unwritable
+from deltann.core.hashing import digest_code, digest_file, digest_record
 from deltann.core.model import ModelSource
 from deltann.zoo import ENTRIES
 
-CODE_VERSION = 1
-"""To be raised with every change of this module or of `task` that can change a byte."""
-
+_CODE = ("convert/form.py", "convert/graph.py", "convert/task.py")
+_NETWORKS = ("zoo",)
 _TASK = "deltann.convert.task"
+_WHAT = "the converted model"
 _TOOLS = ("onnx", "onnxsim", "onnxruntime", "numpy")
 
 
@@ -92,19 +92,18 @@ def onnx_form(
             outcome = run_child(
                 _TASK,
                 _request(source, made),
+                folder=Path(scratch),
                 deadline_s=deadline_s,
                 memory_limit_bytes=memory_limit_bytes,
                 cancelled=cancelled,
             )
+            if outcome.cause == "full":
+                raise unwritable(_WHAT, folder, outcome.message)
             if outcome.cause is not None:
                 return BuildFailure(key, outcome.cause, outcome.message, outcome.log, outcome.wall_s)
             return _keep(_form(made, outcome, versions), folder, key)
     except OSError as error:
-        raise ResultsError(
-            f"the converted model cannot be written: {error.strerror or error}",
-            where=str(folder),
-            hint="Free some space, or name another folder in DELTANN_CACHE",
-        ) from error
+        raise unwritable(_WHAT, folder, error) from error
 
 
 def find_form(source: ModelSource, folder: Path) -> OnnxForm | None:
@@ -114,11 +113,12 @@ def find_form(source: ModelSource, folder: Path) -> OnnxForm | None:
 
 def form_key(source: ModelSource) -> str:
     """Return the name of a conversion: a hash of all that its bytes depend on."""
-    return digest_record({"source": source.identity(), "tools": _tool_versions(source), "code": CODE_VERSION})
+    code = digest_code(*_CODE, *(_NETWORKS if source.loader else ()))
+    return digest_record({"source": source.identity(), "tools": _tool_versions(source), "code": code})
 
 
 def _tool_versions(source: ModelSource) -> dict[str, str | None]:
-    packages = ENTRIES[source.zoo].packages if source.zoo else ()
+    packages = ENTRIES[source.zoo].packages if source.zoo else ("torch",) if source.loader else ()
     return {name: _version(name) for name in (*_TOOLS, *packages)}
 
 
@@ -132,7 +132,7 @@ def _version(package: str) -> str | None:
 def _request(source: ModelSource, made: Path) -> dict[str, Any]:
     recipe = source.recipe
     return {
-        "zoo": source.zoo,
+        "loader": source.loader,
         "path": str(source.path),
         "output": source.output,
         "shape": recipe.shape,

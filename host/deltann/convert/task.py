@@ -31,8 +31,9 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     request
-        `zoo` (entry, or None) or `path` (ONNX file); `output` (name, or None for the only one); `shape`,
-        `dtype`, `mean`, `std` and `channel_axis` of its input; `made`, the file to write.
+        `loader` (as `deltann.zoo` takes it, or empty) or `path` (ONNX file); `output` (name, or None for
+        the only one); `shape`, `dtype`, `mean`, `std` and `channel_axis` of its input; `made`, the file to
+        write.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     import onnx
 
     made = Path(request["made"])
-    model, run_source = _from_torch(request, made) if request["zoo"] else _from_onnx(request)
+    model, run_source = _from_torch(request, made) if request["loader"] else _from_onnx(request)
     model, given, taken = simplified(model)
     onnx.checker.check_model(model, full_check=True)
     made.write_bytes(model.SerializeToString(deterministic=True))
@@ -56,7 +57,7 @@ def _from_torch(request: dict[str, Any], made: Path) -> tuple[Any, Runner]:
 
     from deltann.zoo import load_torch_module
 
-    module = load_torch_module(request["zoo"])
+    module = load_torch_module(request["loader"])
     example = torch.from_numpy(_random_images(request)[0])
     # The tracing exporter: the newer one cannot write opset 17, and says so only in its log.
     torch.onnx.export(

@@ -71,9 +71,7 @@ class MissingPackageError(DeltannError):
 
 
 class CompileError(DeltannError):
-    """One variant could not be built. During a study this is a recorded result, not an end."""
-
-    exit_code = 9
+    """One variant could not be built: always a recorded result, never the end of a command."""
 
 
 class IncompleteRunError(DeltannError):

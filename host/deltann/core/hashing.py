@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 SHORT_LENGTH = 12
+_PACKAGE = Path(__file__).parents[1]
 
 
 def digest_bytes(data: bytes) -> str:
@@ -29,6 +31,20 @@ def digest_record(record: Any) -> str:
     """Return the sha256 of a JSON-able value; keys are sorted, so their order does not matter."""
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return digest_bytes(text.encode())
+
+
+@cache
+def digest_code(*parts: str) -> str:
+    """Return the hash of some of the host's own code.
+
+    Parameters
+    ----------
+    parts
+        Files and folders of the package `deltann`, relative to it; a folder counts with all in it.
+    """
+    named = (_PACKAGE / part for part in parts)
+    files = {file for path in named for file in ([path] if path.is_file() else path.rglob("*.py"))}
+    return digest_record({str(file.relative_to(_PACKAGE)): digest_file(file) for file in files})
 
 
 def short(digest: str) -> str:

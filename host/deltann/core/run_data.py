@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deltann.core.inputs import Sample, Thumbnails, UnreadableImage
-from deltann.core.model import LabelSpace
+from deltann.core.model import LabelSpace, Recipe
 from deltann.core.record import KernelTime, Measurement, Reading
 from deltann.core.trial import Cause, Status
 
@@ -67,6 +67,8 @@ class RunData:
         How many trials the plan has; more than `trials` while a run is unfinished.
     samples, thumbnails
         Row-aligned with every measurement's outputs.
+    recipe
+        How each image became an input; None where an older deltann made the run.
     """
 
     path: Path
@@ -81,3 +83,4 @@ class RunData:
     unreadable: tuple[UnreadableImage, ...]
     environment: tuple[EnvironmentFact, ...]
     thumbnails: Thumbnails
+    recipe: Recipe | None = None

@@ -9,12 +9,13 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deltann.core.errors import BoardError
+from deltann.core.full_disk import full_disk_in, unwritable
 from deltann.fleet.channel import open_channel
 from deltann.fleet.client import BoardClient
 from deltann.paths import cache_folder
@@ -62,6 +63,8 @@ class LocalBoard:
         ------
         BoardError
             If it does not start, or another run has this machine.
+        ResultsError
+            If there is no place for its socket or its store, e.g. because the disk is full.
         """
         async with BoardClient(self.name, await self._address()) as client:
             yield client
@@ -88,9 +91,10 @@ class LocalBoard:
 class _Agent:
     """An agent process of ours, its socket and its log."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path, store: Path) -> None:
         self._process = process
         self._folder = folder
+        self._store = store
         self.address = f"unix:{_socket_in(folder)}"
 
     @property
@@ -116,6 +120,8 @@ class _Agent:
             finally:
                 check.cancel()
                 ended.cancel()
+        if words := full_disk_in(reason):
+            raise unwritable("the store of this machine's agent", self._store, words)
         raise BoardError(
             f"the agent of this machine did not start: {reason}",
             where=f"board {LOCAL_BOARD}",
@@ -141,11 +147,8 @@ class _Agent:
 
 
 async def _start_agent(store: Path) -> _Agent:
-    place = tempfile.gettempdir()
-    if len(os.fsencode(place)) > _TEMP_FOLDER_BYTES:
-        place = "/tmp"  # noqa: S108  mkdtemp makes the folder for its owner alone
-    folder = Path(tempfile.mkdtemp(prefix="deltann-", dir=place))
-    with _log_in(folder).open("wb") as log:
+    folder, log = _new_folder()
+    with log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "deltann_agent", "serve", "--end-with-parent"),
             *("--socket", str(_socket_in(folder)), "--store", str(store)),
@@ -155,13 +158,28 @@ async def _start_agent(store: Path) -> _Agent:
             # Ctrl-C in the terminal is for the host, which then ends the agent in order.
             start_new_session=True,
         )
-    agent = _Agent(process, folder)
+    agent = _Agent(process, folder, store)
     try:
         await agent.wait_until_serving()
     except BaseException:
         await agent.end()
         raise
     return agent
+
+
+def _new_folder() -> tuple[Path, IO[bytes]]:
+    """Return a new folder for an agent's socket, and its log, open for writing."""
+    folder = None
+    try:
+        place = tempfile.gettempdir()
+        if len(os.fsencode(place)) > _TEMP_FOLDER_BYTES:
+            place = "/tmp"  # noqa: S108  mkdtemp makes the folder for its owner alone
+        folder = Path(tempfile.mkdtemp(prefix="deltann-", dir=place))
+        return folder, _log_in(folder).open("wb")
+    except OSError as error:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise unwritable("the folder of this machine's agent", None, error) from error
 
 
 def _socket_in(folder: Path) -> Path:

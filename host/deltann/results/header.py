@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from deltann.core.errors import ResultsError
-from deltann.core.model import LabelSpace
+from deltann.core.model import LabelSpace, Recipe
 from deltann.results.schema import SCHEMA_VERSION
 from deltann.results.storage import check_schema_version
 
@@ -26,6 +27,8 @@ class RunHeader:
         The input set that every trial gets: sha256 of its file, shape of one input.
     boards
         What each board is, by its name: the facts that must stay the same for all of the run.
+    recipe
+        How each image became an input; None in a folder of a deltann that did not write it.
     """
 
     name: str
@@ -37,6 +40,7 @@ class RunHeader:
     input_digest: str
     input_shape: tuple[int, ...]
     boards: Mapping[str, Mapping[str, str]]
+    recipe: Recipe | None = None
 
 
 def header_json(header: RunHeader) -> bytes:
@@ -48,6 +52,7 @@ def header_json(header: RunHeader) -> bytes:
         "created": header.created,
         "model": {"name": header.model_name, "digest": header.model_digest},
         "labels": asdict(header.labels),
+        "recipe": {**asdict(header.recipe), "digest": header.recipe.digest()} if header.recipe else None,
         "planned_trials": header.planned_trials,
         "input": {"digest": header.input_digest, "shape": header.input_shape},
         "boards": {name: dict(facts) for name, facts in header.boards.items()},
@@ -71,11 +76,12 @@ def read_header(file: Path) -> RunHeader:
             created=record["created"],
             model_name=record["model"]["name"],
             model_digest=record["model"]["digest"],
-            labels=LabelSpace(record["labels"]["offset"], tuple(record["labels"]["names"])),
+            labels=_labels(record["labels"]),
             planned_trials=tuple(record["planned_trials"]),
             input_digest=record["input"]["digest"],
             input_shape=tuple(record["input"]["shape"]),
             boards={name: dict(facts) for name, facts in record["boards"].items()},
+            recipe=_recipe(record.get("recipe")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResultsError(
@@ -83,3 +89,14 @@ def read_header(file: Path) -> RunHeader:
             where=str(file),
             hint="Restore the file from a copy, or run the study anew",
         ) from error
+
+
+def _labels(record: Mapping[str, Any]) -> LabelSpace:
+    return LabelSpace(record["offset"], tuple(record["names"]), record.get("softmax"))
+
+
+def _recipe(record: Mapping[str, Any] | None) -> Recipe | None:
+    if record is None:
+        return None
+    values = {field.name: record[field.name] for field in fields(Recipe)}
+    return Recipe(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})

@@ -5,25 +5,32 @@ from typing import Any
 
 import yaml
 
-from deltann.core.model import Recipe
+from deltann.core.model import ModelSource, Recipe
 from deltann.core.request import DataRequest, ModelRequest
 from deltann.core.variant import PassEdits
 from deltann.study.shape import SCHEMA
 from deltann.study.source import CoreDumper
 from deltann.study.study import FactorValues, Study
 from deltann.study.units import format_duration, format_size
+from deltann.zoo.entries import is_zoo_name
 
 
-def to_yaml(study: Study) -> str:
+def to_yaml(study: Study, found: ModelSource | None = None) -> str:
     """Return YAML that `load_study` reads as an equal study, with every default written out.
 
     Paths are absolute and class names are listed, so that the text means the same in any folder.
+
+    Parameters
+    ----------
+    found
+        The model of the study: its own recipe and label space are written where the study gives none, so that
+        the text means the same with another zoo.
     """
     protocol, build, thresholds = study.protocol, study.build, study.thresholds
     content = {
         "schema": SCHEMA,
         "name": study.name,
-        "model": _model(study.model),
+        "model": _model(study.model, found),
         "data": _data(study.data),
         "factors": _factors(study.factors),
         "boards": list(study.boards),
@@ -46,17 +53,32 @@ def to_yaml(study: Study) -> str:
     )
 
 
-def _model(model: ModelRequest) -> dict[str, Any]:
-    content: dict[str, Any] = {"path" if "/" in model.name_or_path else "name": model.name_or_path}
-    if model.recipe:
-        content["recipe"] = _recipe(model.recipe)
-    if model.labels:
-        content["labels"] = {"offset": model.labels.offset, "names": list(model.labels.names)}
+def _model(model: ModelRequest, found: ModelSource | None) -> dict[str, Any]:
+    content: dict[str, Any] = {_key_of(model): model.name_or_path}
+    if model.weights is not None:
+        content["weights"] = model.weights
+    if recipe := model.recipe or (found and found.recipe):
+        content["recipe"] = _recipe(recipe)
+    if labels := model.labels or (found and found.labels):
+        content["labels"] = {"offset": labels.offset, "names": list(labels.names)}
+        if labels.softmax is not None:
+            content["labels"]["softmax"] = labels.softmax
     if model.input_shape:
         content["input_shape"] = list(model.input_shape)
+    if model.input is not None:
+        content["input"] = model.input
     if model.output is not None:
         content["output"] = model.output
+    if model.trusted_code is not None:
+        content |= {"trust": True, "code": str(model.trusted_code)}
     return content
+
+
+def _key_of(model: ModelRequest) -> str:
+    if model.module is not None:
+        return "module"
+    is_path = "/" in model.name_or_path and not is_zoo_name(model.name_or_path)
+    return "path" if is_path else "name"
 
 
 def _recipe(recipe: Recipe) -> dict[str, Any]:

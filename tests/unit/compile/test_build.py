@@ -26,6 +26,8 @@ REQUEST = BuildRequest(
     output=TensorSpec("y", (), "float32"),
 )
 
+FROM_TORCH = replace(REQUEST, importer=Importer.TORCH, model="efficientnet_lite0")
+
 WORKS = """
     Path(request["library"]).write_bytes(request["model"].encode())
     return {"passes": ["LegalizeOps"], "cpu_features": ["avx"], "output_shape": [1, 5],
@@ -137,6 +139,37 @@ def test_a_failure_is_tried_again(compiler, tmp_path):
     assert isinstance(make(tmp_path / "cache"), Artifact)
 
 
+WAYS_TO_SAY_FULL = {
+    "the system's": "Path('/dev/full').write_bytes(b'object')",
+    "another error made of it": """
+        try:
+            Path('/dev/full').write_bytes(b'object')
+        except OSError as error:
+            raise ValueError('the module cannot be saved') from error
+    """,
+    "another program's": "raise ValueError('the linker zig failed: error: unable to write: NoSpaceLeft')",
+    "last words": "print('LLVM ERROR: IO failure: No space left on device', flush=True)\nos.abort()",
+    "a quota": "raise OSError(122, 'Disk quota exceeded')",
+}
+
+
+@pytest.mark.parametrize("body", WAYS_TO_SAY_FULL.values(), ids=WAYS_TO_SAY_FULL)
+def test_a_full_disk_is_no_refusal_of_the_compiler(compiler, tmp_path, body):
+    compiler(body)
+    words = r"cache: the build cache cannot be written: (No space left|Disk quota).*DELTANN_CACHE"
+    with pytest.raises(ResultsError, match=words):
+        make(tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+    compiler(WORKS)
+    assert isinstance(make(tmp_path / "cache"), Artifact)
+
+
+def test_what_the_compiler_leaves_behind_goes_with_it(compiler, tmp_path):
+    compiler("import tempfile; Path(tempfile.mkdtemp(), 'a.o').write_text('object'); time.sleep(600)")
+    assert make(tmp_path / "cache", deadline_s=2).cause == "timeout"
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
 def test_a_cache_that_cannot_be_written_is_said_so(compiler, tmp_path):
     compiler(WORKS)
     (tmp_path / "cache").write_text("a file in its place")
@@ -145,7 +178,7 @@ def test_a_cache_that_cannot_be_written_is_said_so(compiler, tmp_path):
 
 
 CHANGES = {
-    "importer": replace(REQUEST, importer=Importer.TORCH),
+    "importer": FROM_TORCH,
     "weights": replace(REQUEST, model_digest="e" * 64),
     "passes": replace(REQUEST, passes=("LegalizeOps", "ScheduleCpu")),
     "order of passes": replace(REQUEST, passes=("ScheduleCpu", "LegalizeOps")),
@@ -163,16 +196,42 @@ def test_the_key_changes_with_everything_that_matters(change):
     assert build_key(CHANGES[change]) != build_key(REQUEST)
 
 
+def test_the_key_changes_with_the_network_that_torch_loads():
+    assert build_key(replace(FROM_TORCH, model="torchvision/mobilenet_v2")) != build_key(FROM_TORCH)
+
+
 def test_the_key_does_not_change_with_names():
     moved = replace(REQUEST, model="/elsewhere.onnx", output=TensorSpec("z", (1, 5), "float32"))
     assert build_key(moved) == build_key(REQUEST)
     assert build_key(replace(REQUEST, options=TvmOptions("O2"))) == build_key(REQUEST), "same passes"
 
 
-def test_the_key_changes_with_tools_and_with_our_own_code(monkeypatch):
+def test_the_key_changes_with_tools(monkeypatch):
     before = build_key(REQUEST)
     monkeypatch.setattr(room.metadata, "version", lambda name: "9.9")
     assert build_key(REQUEST) != before
-    monkeypatch.undo()
-    monkeypatch.setattr(room, "_code_digest", lambda: "edited")
-    assert build_key(REQUEST) != before
+
+
+# The file, words in it and what stands in their place; whether it makes the bytes from ONNX, and from torch.
+EDITS = {
+    "arguments of a pass": ("core/passes.py", '"out_dtype": "float32"', '"out_dtype": "float16"', True, True),
+    "lowering": (
+        "core/passes.py",
+        '    "KillAfterLastUse": "free what is no longer read",\n',
+        "",
+        True,
+        True,
+    ),
+    "schedule": ("compile/schedule.py", "import", "# edited\nimport", True, True),
+    "networks": ("zoo/__init__.py", "import", "# edited\nimport", False, True),
+    "how it is measured": ("run/measure.py", "import", "# edited\nimport", False, False),
+}
+
+
+@pytest.mark.parametrize(("file", "old", "new", "of_onnx", "of_torch"), EDITS.values(), ids=EDITS)
+def test_the_key_changes_with_our_own_code(edit_code, file, old, new, of_onnx, of_torch):
+    requests = (REQUEST, FROM_TORCH)
+    before = [build_key(request) for request in requests]
+    edit_code(file, old, new)
+    changed = [build_key(request) != key for request, key in zip(requests, before, strict=True)]
+    assert changed == [of_onnx, of_torch]

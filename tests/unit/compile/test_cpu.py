@@ -1,5 +1,7 @@
 """The CPU of this machine by name."""
 
+from pathlib import Path
+
 import pytest
 
 from deltann.child import ChildOutcome
@@ -7,7 +9,7 @@ from deltann.compile import cpu as room
 from deltann.compile.cpu import detect_cpu, read_facts
 from deltann.core.artifact import CpuTarget
 from deltann.core.cpu_features import mask_features
-from deltann.core.errors import CompileError
+from deltann.core.errors import CompileError, ResultsError
 
 CPUINFO = """processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -91,3 +93,21 @@ def test_llvm_that_dies_is_an_error_with_a_way_out(cpuinfo, monkeypatch):
     monkeypatch.setattr(room, "run_child", lambda *request, **limits: died)
     with pytest.raises(CompileError, match=r"SIGSEGV.*Name it with mcpu"):
         detect_cpu(cpuinfo)
+
+
+def test_a_full_disk_is_said_and_not_taken_for_llvm(cpuinfo, monkeypatch, tmp_path):
+    full = ChildOutcome(None, "full", "No space left on device", "", 0.1)
+    monkeypatch.setattr(room, "run_child", lambda *request, **limits: full)
+    with pytest.raises(ResultsError, match=r"cache/cpu: .* No space left on device.*DELTANN_CACHE"):
+        detect_cpu(cpuinfo)
+
+
+def test_an_answer_that_cannot_be_kept_is_said_and_leaves_no_half_file(cpuinfo, llvm, monkeypatch, tmp_path):
+    def full(path, text):
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(ResultsError, match="the name of this machine's CPU cannot be written: No space left"):
+        detect_cpu(cpuinfo)
+    assert list((tmp_path / "cache" / "cpu").iterdir()) == []

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from deltann.child import ChildOutcome
 from deltann.convert import form as form_module
-from deltann.convert.form import OnnxForm, onnx_form
+from deltann.convert.form import OnnxForm, form_key, onnx_form
 from deltann.core.artifact import BuildFailure, TensorSpec
 from deltann.core.errors import ResultsError
 from deltann.core.hashing import digest_file
@@ -185,6 +185,32 @@ def test_a_folder_that_cannot_be_written_is_told(source, tmp_path):
     (tmp_path / "forms").write_text("a file in the way")
     with pytest.raises(ResultsError, match="the converted model cannot be written: File exists"):
         onnx_form(source, tmp_path / "forms", deadline_s=DEADLINE_S)
+
+
+def test_a_full_disk_is_no_refusal_of_a_converter(source, tmp_path, monkeypatch):
+    full = ChildOutcome(None, "full", "No space left on device", "", 0.1)
+    monkeypatch.setattr(form_module, "run_child", lambda *_, **__: full)
+    words = r"forms: the converted model cannot be written: No space left on device.*DELTANN_CACHE"
+    with pytest.raises(ResultsError, match=words):
+        onnx_form(source, tmp_path / "forms", deadline_s=DEADLINE_S)
+    assert list((tmp_path / "forms").iterdir()) == []
+
+
+# The file, words in it and what stands in their place; whether it makes the form of a file, and of the zoo.
+EDITS = {
+    "opset": ("convert/task.py", "OPSET = 17", "OPSET = 18", True, True),
+    "graph": ("convert/graph.py", "_LEAST_IR_VERSION = 4", "_LEAST_IR_VERSION = 8", True, True),
+    "networks": ("zoo/__init__.py", "import", "# edited\nimport", False, True),
+    "compiler": ("compile/schedule.py", "import", "# edited\nimport", False, False),
+}
+
+
+@pytest.mark.parametrize(("file", "old", "new", "of_file", "of_zoo"), EDITS.values(), ids=EDITS)
+def test_a_form_is_of_the_code_that_makes_it(source, edit_code, file, old, new, of_file, of_zoo):
+    sources = (source, replace(source, framework="torch", zoo=LITE0.name))
+    before = [form_key(one) for one in sources]
+    edit_code(file, old, new)
+    assert [form_key(one) != key for one, key in zip(sources, before, strict=True)] == [of_file, of_zoo]
 
 
 @pytest.fixture(scope="module")

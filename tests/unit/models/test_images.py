@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from deltann import zoo
-from deltann.core.errors import DataError
+from deltann.core.errors import DataError, MissingPackageError
 from deltann.core.request import DataRequest
 from deltann.models.images import find_images
 
@@ -76,6 +77,7 @@ def test_all_thousand_wordnet_ids_do(tmp_path):
 
 def test_folders_named_two_ways_are_not_guessed_at(tmp_path):
     words = refusal(make(tmp_path, "7/a.png", "cat/a.png"))
+    assert words.startswith(f"{WHERE}: some folders in {tmp_path} ")
     assert "are named by class numbers (7), others are not (cat). Name all of them one way" in words
 
 
@@ -155,6 +157,30 @@ def test_missing_and_empty_folders_are_told_where(tmp_path):
     assert "Did you mean 'foolbox'? Known: foolbox" in gone
     (tmp_path / "a.txt").touch()
     assert "a.txt is a file, not a folder of images" in refusal(tmp_path / "a.txt")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told_where(tmp_path, monkeypatch):
+    def locked(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    make(tmp_path, "1/a.png")
+    monkeypatch.setattr(Path, "iterdir", locked)  # permissions do not hold the superuser back
+    assert refusal(tmp_path) == (
+        f"{WHERE}: the folder {tmp_path} cannot be read: Permission denied. Look at its permissions."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"package": "deltann", "pattern": "none/*.jpg"}, DataError, "the package of the images foolbox"),
+        ({"package": "no-such-package"}, MissingPackageError, "the images foolbox come with the package"),
+    ],
+)
+def test_a_packaged_set_that_is_not_there_is_told_where(monkeypatch, change, kind, words):
+    monkeypatch.setitem(zoo.PICTURE_SETS, "foolbox", replace(zoo.PICTURE_SETS["foolbox"], **change))
+    with pytest.raises(kind, match=f"^{WHERE}: {words}"):
+        find_images(DataRequest("foolbox", where=WHERE))
 
 
 @needs_foolbox
