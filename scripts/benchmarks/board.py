@@ -76,7 +76,7 @@ def run(setting: Setting) -> list[Row]:
 
 def _rows(lab: "_Lab", looks: int) -> list[Row]:
     lab.build_system()
-    up_s = lab.timed("up", KIND)
+    up_s = lab.timed("up", KIND, "--bare")
     provisioning_s = lab.timed("provision")
     idle = [lab.agent_bytes() for _ in range(looks)]
     times, peak_bytes = _first_predictions(lab, up_s, provisioning_s)
@@ -136,7 +136,7 @@ class _Lab:
     def build_system(self) -> None:
         """Have the board's Debian, and the wheels of its kit: neither is a part of what is timed."""
         say("  a board once, for its Debian and the wheels of its kit")
-        self._board("up", KIND)
+        self._board("up", KIND, "--bare")
         self._board("provision")
         self._board("down", "--all")
 

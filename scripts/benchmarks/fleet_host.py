@@ -16,8 +16,9 @@ from typing import Any
 
 from benchmarks.length import peak_bytes
 from benchmarks.material import LEVEL, Subject
-from deltann.core.board import Board
+from deltann.core.board import Board, BoardFacts
 from deltann.core.factors import Importer, Runtime
+from deltann.core.framework import Framework
 from deltann.core.model import LabelSpace, ModelSource
 from deltann.core.recipes import NAMED_RECIPES
 from deltann.core.trial import TimingProtocol, Trial
@@ -26,8 +27,10 @@ from deltann.fleet.client import Blob, BoardClient, Shipment, TrialEnd
 from deltann.fleet.remote import RemoteBoard
 from deltann.results.folder import RunFolder
 from deltann.run.events import Event, RunsDone, TrialEnded
-from deltann.run.measure import NO_PAUSES, Attempts, Sitting, measure_all
+from deltann.run.measure import Attempts, Sitting, measure_all
+from deltann.run.quarantine import NO_PATIENCE
 from deltann.run.study_run import recorder
+from deltann_proto.v1.agent_pb2 import Description
 
 ROUNDS = 10
 
@@ -38,6 +41,12 @@ class _Turn:
     def __init__(self, client: BoardClient, free: asyncio.Lock) -> None:
         self._client = client
         self._free = free
+
+    async def check_health(self) -> None:
+        await self._client.check_health()
+
+    async def describe(self) -> Description:
+        return await self._client.describe()
 
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncIterator[str]:
@@ -101,13 +110,13 @@ async def _measure(
     sittings = [
         Sitting(
             board=_OneOfMany(trial.board, socket, free),
-            pauses_s=NO_PAUSES,
+            facts=BoardFacts(trial.board, None, 1, {}),
+            patience=NO_PATIENCE,
             artifacts={subject.artifact.build_key: subject.artifact},
             inputs=subject.inputs,
             attempts=Attempts(1),
             record=recorder(folder),
             listener=count,
-            emulated=False,
         )
         for trial, socket in zip(trials, sockets, strict=True)
     ]
@@ -135,7 +144,7 @@ def _run_folder(path: Path, subject: Subject, trials: list[Trial]) -> RunFolder:
     form = subject.form
     model = ModelSource(
         subject.name,
-        "onnx",
+        Framework.ONNX,
         None,
         form.path,
         form.digest,

@@ -34,6 +34,10 @@ class NetworkAgent:
     def log(self) -> Path:
         return self.folder / "agent.log"
 
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def start(self) -> None:
         options = [word for name, path in self.files.items() for word in (f"--{name}", str(path))]
         command = [sys.executable, "-m", "deltann_agent", "serve", "--store", str(self.folder / "store")]

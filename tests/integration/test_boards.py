@@ -1,14 +1,21 @@
 """One study on two boards over the network: measured at once, lost and found again, waited for."""
 
 import asyncio
+import getpass
+import os
 import signal
+import socket
+import subprocess
+import sys
+import time
 
 import pytest
 from network_kit import NetworkAgent, board_files
 
 from deltann.core.errors import BoardError
 from deltann.core.trial import Cause, Status
-from deltann.fleet.client import BoardClient
+from deltann.fleet.channel import BoardFullError
+from deltann.fleet.client import LEASE_TTL_S, Blob, BoardClient
 from deltann.fleet.credentials import load_credentials
 from deltann.fleet.pki import Authority, Role
 from deltann.results.folder import RunFolder
@@ -18,10 +25,16 @@ from deltann.run.analysis import analyse
 from deltann.run.boards import check_boards, describe_board
 from deltann.run.events import Note, RunsDone, TrialEnded
 from deltann.run.fleet import Lab
+from deltann.run.quarantine import Patience
+from deltann.run.remembered import FILE as REMEMBERED
 from deltann.run.study_run import resume_run, run_study
 from deltann.study.study import load_study
+from deltann_proto import PROTOCOL
 
 NAMES = ("left", "right")
+PICTURES = 6
+DEADLINE_S = 120.0
+SHORT_LEASE_S = 1.0
 STUDY = """
 schema: 1
 name: two
@@ -76,7 +89,7 @@ def make_study(tmp_path, tiny_model, pictures, lab):
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(study_run, "PAUSES_S", (0.1, 0.1, 0.1))
+    monkeypatch.setattr(study_run, "THE_USUAL_PATIENCE", Patience((0.1, 0.1, 0.1)))
     monkeypatch.setattr(measuring, "QUEUE_POLL_S", 0.1)
 
 
@@ -104,30 +117,196 @@ async def test_boards_are_compared_with_each_other(tmp_path, make_study, lab):
     assert all(len(ends) == 1 for ends in ends_of(path).values())
 
 
+WELL = [(1, Status.OK, None)]
+LOST_IN_A_TRIAL = [(1, Status.FAILED, Cause.AGENT_LOST), (2, Status.FAILED, Cause.BOARD_LOST)]
+LOST_BEFORE_IT = [(1, Status.FAILED, Cause.BOARD_LOST)]
+
+
+class Killer:
+    """Keeps what is said, and kills the agents of some boards as soon as they measure."""
+
+    def __init__(self, agents, *names: str) -> None:
+        self.notes = []
+        self._agents = agents
+        self._names = names
+
+    def __call__(self, event) -> None:
+        if isinstance(event, Note):
+            self.notes.append(event.text)
+        if isinstance(event, RunsDone) and event.runs and event.trial.board in self._names:
+            self._agents[event.trial.board].process.kill()
+
+
 async def test_a_board_that_vanishes_is_left_to_a_resume_and_the_other_goes_on(
     tmp_path, make_study, lab, agents
 ):
+    killer = Killer(agents, "left")
+    path = await run_study(make_study(rounds=2000), tmp_path / "runs", killer, lab)
+    ends = ends_of(path)
+    assert ends[("right", 1)] == ends[("right", 2)] == WELL
+    assert ends[("left", 1)] == LOST_IN_A_TRIAL
+    assert ends[("left", 2)] == LOST_BEFORE_IT
+    assert any("nobody answers" in note for note in killer.notes)
+    assert killer.notes[-1].endswith("This board is given up.")
+    data, comparison = analyse(path)
+    assert {trial.cause for trial in data.trials if trial.board == "left"} == {Cause.BOARD_LOST}
+    failures = [finding.text for finding in comparison.findings if "failed (board lost)" in finding.text]
+    assert len(failures) == 2
+    assert all("nobody answers" in text for text in failures)
+
+    # What is settled needs no board: the other one may be gone by now.
+    agents["right"].stop()
+    agents["left"].process.wait()
+    agents["left"].start()
+    resumed = Killer(agents)
+    await resume_run(path, resumed, lab)
+    ends = ends_of(path)
+    assert ends[("left", 1)] == [*LOST_IN_A_TRIAL, (3, Status.OK, None)]
+    assert ends[("left", 2)] == [*LOST_BEFORE_IT, (2, Status.OK, None)]
+    assert ends[("right", 1)] == ends[("right", 2)] == WELL
+    assert not any("right" in note for note in resumed.notes)
+
+
+async def test_a_resume_goes_on_with_the_boards_that_answer(tmp_path, make_study, lab, agents):
+    folders, killer = tmp_path / "runs", Killer(agents, *NAMES)
+    with pytest.raises(BoardError, match="nobody answers"):
+        await run_study(make_study(rounds=2000), folders, killer, lab)
+    (path,) = [folder for folder in folders.iterdir() if not folder.name.startswith(".")]
+    assert set(map(tuple, ends_of(path).values())) == {tuple(LOST_IN_A_TRIAL), tuple(LOST_BEFORE_IT)}
+
+    agents["right"].process.wait()
+    agents["right"].start()
+    resumed = Killer(agents)
+    await resume_run(path, resumed, lab)
+    ends = ends_of(path)
+    assert [ends[("right", threads)][-1][1:] for threads in (1, 2)] == [(Status.OK, None)] * 2
+    assert ends[("left", 1)] == [*LOST_IN_A_TRIAL, (3, Status.FAILED, Cause.BOARD_LOST)]
+    assert any("The others go on without it" in note for note in resumed.notes)
+    assert resumed.notes[-1].endswith("This board is given up.")
+
+    # An older run has no memory of its boards: all that it may do is ask them.
+    (path / REMEMBERED).rename(tmp_path / REMEMBERED)
+    with pytest.raises(BoardError, match="nobody answers"):
+        await resume_run(path, lambda _: None, lab)
+    assert ends_of(path) == ends
+
+    agents["left"].process.wait()
+    agents["left"].start()
+    await resume_run(path, lambda _: None, lab)
+    assert (path / REMEMBERED).exists()
+    assert {trial.status for trial in RunFolder.open(path).load().trials} == {Status.OK}
+    assert [(end[1], end[2]) for end in ends_of(path)[("left", 1)]].count((Status.OK, None)) == 1
+
+
+async def test_a_board_that_is_back_while_a_resume_goes_on_is_measured_in_it(
+    tmp_path, make_study, lab, agents, monkeypatch
+):
+    folders = tmp_path / "runs"
+    with pytest.raises(BoardError, match="nobody answers"):
+        await run_study(make_study(rounds=2000), folders, Killer(agents, *NAMES), lab)
+    (path,) = [folder for folder in folders.iterdir() if not folder.name.startswith(".")]
+    for agent in agents.values():
+        agent.process.wait()
+    agents["right"].start()
     notes = []
 
     def listener(event) -> None:
         if isinstance(event, Note):
             notes.append(event.text)
-        if isinstance(event, RunsDone) and event.runs and event.trial.board == "left":
-            agents["left"].process.kill()
+            if "board left" in event.text and "Connecting again" in event.text and not agents["left"].alive:
+                agents["left"].start()
 
-    path = await run_study(make_study(rounds=2000), tmp_path / "runs", listener, lab)
+    await resume_run(path, listener, lab)
+    assert {trial.status for trial in RunFolder.open(path).load().trials} == {Status.OK}
+    assert any(note.startswith("board left is back after ") for note in notes)
+
+
+async def test_a_lease_that_expires_in_a_trial_costs_one_attempt(tmp_path, make_study, lab, monkeypatch):
+    """The host is held up once, on one board, for longer than its lease lasts; others last as ever."""
+    lease, renew = BoardClient.lease, BoardClient._renew
+    leases, measuring, rounds = [], asyncio.Event(), 8000
+
+    def first_is_short(self):
+        leases.append(self.board)
+        short = self.board == "left" and leases.count("left") == 1
+        return lease(self, SHORT_LEASE_S if short else LEASE_TTL_S)
+
+    async def renew_until_measuring(self, ref, every_s) -> None:
+        renewing = asyncio.create_task(renew(self, ref, every_s))
+        try:
+            if every_s < SHORT_LEASE_S:
+                await measuring.wait()
+                renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+        finally:
+            renewing.cancel()
+
+    def listener(event) -> None:
+        if isinstance(event, RunsDone) and event.runs and event.trial.board == "left":
+            measuring.set()
+
+    monkeypatch.setattr(BoardClient, "lease", first_is_short)
+    monkeypatch.setattr(BoardClient, "_renew", renew_until_measuring)
+    path = await run_study(make_study(rounds=rounds), tmp_path / "runs", listener, lab)
     ends = ends_of(path)
-    assert [ends.get(("right", threads)) for threads in (1, 2)] == [[(1, Status.OK, None)]] * 2
-    assert ends[("left", 1)] == [(1, Status.FAILED, Cause.AGENT_LOST)]
-    assert ("left", 2) not in ends
-    assert any("nobody answers" in note for note in notes)
-    assert notes[-1].endswith("This board is given up.")
-    agents["left"].process.wait()
-    agents["left"].start()
-    await resume_run(path, lambda _: None, lab)
+    assert ends[("left", 1)] == [(1, Status.FAILED, Cause.LEASE_LOST), (2, Status.OK, None)]
+    assert ends[("left", 2)] == ends[("right", 1)] == ends[("right", 2)] == WELL
+    for trial in RunFolder.open(path).load().trials:
+        assert len(trial.measurement.latency_ns) == PICTURES * rounds
+
+
+def test_a_host_that_is_killed_on_boards_goes_on_when_its_leases_have_expired(tmp_path, make_study, lab):
+    rounds, folders = 4000, tmp_path / "runs"
+    make_study(rounds=rounds)
+    words = ["run", tmp_path / "study.yaml", "--inventory", lab.inventory, "--runs", folders]
+    with (tmp_path / "said.txt").open("wb") as said:
+        host = subprocess.Popen(
+            [sys.executable, "-m", "deltann", *map(str, words)],
+            env={**os.environ, "DELTANN_PKI": str(lab.pki)},
+            stdout=said,
+            stderr=said,
+        )
+        try:
+            path = wait_for_attempt(host, folders)
+        finally:
+            host.kill()
+            host.wait()
+    before = ends_of(path)
+    assert set(map(tuple, before.values())) == {tuple(WELL)}
+    assert 1 <= len(before) < 4
+    ended, notes = [], []
+
+    def listener(event) -> None:
+        if isinstance(event, TrialEnded):
+            ended.append(event.record)
+        if isinstance(event, Note):
+            notes.append(event.text)
+
+    asyncio.run(resume_run(path, listener, lab))
     ends = ends_of(path)
-    assert ends[("left", 1)] == [(1, Status.FAILED, Cause.AGENT_LOST), (2, Status.OK, None)]
-    assert ends[("left", 2)] == ends[("right", 1)] == ends[("right", 2)] == [(1, Status.OK, None)]
+    assert len(ends) == 4
+    assert all(made == WELL for made in ends.values())
+    assert len(ended) == 4 - len(before)
+    for trial in RunFolder.open(path).load().trials:
+        assert len(trial.measurement.latency_ns) == PICTURES * rounds
+    assert any(f"is held by {holder_words(host.pid)}" in note for note in notes)
+    assert LEASE_TTL_S + 5 > max(record.waited_s for record in ended) > 1
+
+
+def wait_for_attempt(host: subprocess.Popen, folders) -> "os.PathLike[str]":
+    """Return the run folder as soon as an attempt is on the disk, while others are measured."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        assert host.poll() is None
+        for folder in folders.glob("[!.]*"):
+            if RunFolder.open(folder).attempts():
+                return folder
+        time.sleep(0.02)  # there is no event to wait for in another process
+    pytest.fail("nothing was measured")
+
+
+def holder_words(pid: int) -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()} (process {pid})"
 
 
 async def test_who_waits_for_a_board_is_not_charged_for_it(tmp_path, make_study, lab, agents):
@@ -162,7 +341,7 @@ async def test_an_agent_of_another_wire_is_refused_before_anything_is_built(
 ):
     monkeypatch.setattr("deltann.run.fleet.PROTOCOL", 99)
     with pytest.raises(
-        BoardError, match=r"speaks version 1 of the wire, this host version 99.*site.yml --limit"
+        BoardError, match=rf"speaks version {PROTOCOL} of the wire, this host version 99.*site.yml --limit"
     ):
         await run_study(make_study(), tmp_path / "runs", lambda _: None, lab)
     assert not (tmp_path / "runs").exists()
@@ -185,3 +364,16 @@ async def test_boards_are_asked_all_at_once_and_each_says_its_own(lab, agents):
     status, proposal = await describe_board(lab, "left")
     assert status.board == "left"
     assert proposal.cpu.triple.startswith(status.processor.architecture)
+
+
+async def test_a_file_that_does_not_fit_is_refused_as_such_while_it_is_being_sent(make_agent, tmp_path):
+    """The refusal comes while chunks are on their way, which gRPC mostly calls an internal error."""
+    agent = make_agent("--quota", str(2**20))
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(128 * 2**20)
+    blob = Blob("0" * 64, large, large.stat().st_size)
+    async with BoardClient("x", f"unix:{agent.socket}") as client, client.lease() as lease_id:
+        for _ in range(6):
+            with pytest.raises(BoardFullError, match="RESOURCE_EXHAUSTED"):
+                await client.ship(lease_id, [blob])

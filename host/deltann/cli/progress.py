@@ -1,5 +1,6 @@
 """The live display of a run: a listener that turns events into bars and lines on stderr."""
 
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -16,8 +17,9 @@ from rich.table import Column
 
 from deltann.cli.output import err, say
 from deltann.core.artifact import BuildFailure
-from deltann.core.trial import Status
+from deltann.core.trial import Cause, Status, Trial
 from deltann.run.events import (
+    BoardsChosen,
     BuildEnded,
     BuildsPlanned,
     Event,
@@ -33,12 +35,22 @@ from deltann.run.events import (
 
 MEBIBYTE = 2**20
 _BUILD_CAUSE_PREFIX = "build_"
+_GIVEN_UP = frozenset({Cause.BOARD_FULL, Cause.BOARD_LOST})
+
+
+@dataclass(slots=True)
+class _Bar:
+    """The bar of a board, and how many of its timed runs are settled."""
+
+    task: TaskID
+    settled: int = 0
 
 
 class RunDisplay:
     """Shows a run while it goes on. Use as a context manager; call it with events.
 
-    On a terminal there are bars with the time left; elsewhere (a log file, CI) one line an event.
+    On a terminal there are bars with the time left, one for each board; elsewhere (a log file, CI) one line
+    an event. Where a run has several boards, what is said of a trial names its board.
     """
 
     def __init__(self) -> None:
@@ -55,9 +67,9 @@ class RunDisplay:
             expand=True,
         )
         self._builds: TaskID | None = None
-        self._runs: TaskID | None = None
+        self._several_boards = False
+        self._runs: dict[str, _Bar] = {}
         self._runs_each = 0
-        self._runs_settled = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -75,23 +87,27 @@ class RunDisplay:
                 say(err, text, style="bold")
             case Note(text):
                 say(err, text, head="note:", style="yellow")
+            case BoardsChosen(names):
+                self._several_boards = len(names) > 1
             case FolderMade(path):
                 say(err, f"run folder: {path}")
             case BuildsPlanned(total):
                 self._builds = self._progress.add_task("building", total=total)
             case BuildEnded(label, result, cached):
                 self._show_build(label, result, cached)
-            case TrialsPlanned(total, runs_each):
+            case TrialsPlanned(trials, runs_each):
                 self._runs_each = runs_each
-                self._runs = self._progress.add_task("measuring", total=total * runs_each)
+                for board, count in trials.items():
+                    task = self._progress.add_task(self._on(board, "measuring"), total=count * runs_each)
+                    self._runs[board] = _Bar(task)
             case Shipped(board, sent_bytes, _):
                 if sent_bytes:
                     say(err, f"{sent_bytes / MEBIBYTE:.3g} MiB to {board}", head="sent", style="dim")
             case TrialStarted(trial, attempt):
                 again = f" (attempt {attempt})" if attempt > 1 else ""
-                self._update_runs(description=f"{trial.variant.label}{again}")
-            case RunsDone(_, runs):
-                self._update_runs(completed=self._runs_settled + runs)
+                self._describe(trial.board, f"{trial.variant.label}{again}")
+            case RunsDone(trial, runs):
+                self._advance(trial, runs)
             case TrialEnded():
                 self._show_trial(event)
 
@@ -105,14 +121,27 @@ class RunDisplay:
 
     def _show_trial(self, event: TrialEnded) -> None:
         record = event.record
-        # What could not be built was said when it was not.
-        if record.status is Status.FAILED and not str(record.cause).startswith(_BUILD_CAUSE_PREFIX):
-            label, ending = record.trial.variant.label, "" if event.settled else "; it will be tried again"
+        if record.cause in _GIVEN_UP:
+            self._describe(record.trial.board, "given up")
+        # What could not be built, and what a board was given up for, was said when it happened.
+        elif record.status is Status.FAILED and not str(record.cause).startswith(_BUILD_CAUSE_PREFIX):
+            label = self._on(record.trial.board, record.trial.variant.label)
+            ending = "" if event.settled else "; it will be tried again"
             say(err, f"{label}: {record.cause}: {record.message}{ending}", head="failed", style="red")
         if event.settled and record.cause is None:
-            self._runs_settled += self._runs_each
-            self._update_runs(completed=self._runs_settled)
+            self._advance(record.trial, self._runs_each, settled=True)
 
-    def _update_runs(self, *, completed: int | None = None, description: str | None = None) -> None:
-        if self._runs is not None:
-            self._progress.update(self._runs, completed=completed, description=description)
+    def _on(self, board: str, text: str) -> str:
+        return f"{board}: {text}" if self._several_boards else text
+
+    def _describe(self, board: str, text: str) -> None:
+        if board in self._runs:
+            self._progress.update(self._runs[board].task, description=self._on(board, text))
+
+    def _advance(self, trial: Trial, runs: int, *, settled: bool = False) -> None:
+        bar = self._runs.get(trial.board)
+        if bar is None:
+            return
+        self._progress.update(bar.task, completed=bar.settled + runs)
+        if settled:
+            bar.settled += runs

@@ -14,11 +14,11 @@ from deltann.core.comparison import Finding, FindingKind, Flip, Pair, Severity, 
 from deltann.core.format import format_duration, format_p_value
 from deltann.core.inputs import Sample
 from deltann.core.run_data import RunData, TrialResult
-from deltann.core.trial import Cause, Status
+from deltann.core.trial import UNTRIED_CAUSES, Cause, Status
 
 MIN_STUCK_INPUTS = 3
 _STUCK_EPSILONS = 8
-_NOT_TRIED = frozenset({Cause.BUILD_MISSING, Cause.RUNTIME_MISSING, Cause.BOARD_FULL, Cause.CANCELLED})
+_NOT_TRIED = UNTRIED_CAUSES | {Cause.CANCELLED}
 _SEVERITIES = tuple(Severity)
 _KINDS = (
     FindingKind.FAILURE,

@@ -14,7 +14,10 @@ class Status(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why an attempt at a trial failed. The first five happen before anything runs on the board."""
+    """Why an attempt at a trial failed. The first five happen before anything runs on the board.
+
+    An agent is lost in the middle of a trial; a board is lost for all trials that are left to it.
+    """
 
     BUILD_CRASH = "build_crash"
     BUILD_TIMEOUT = "build_timeout"
@@ -34,10 +37,14 @@ class Cause(StrEnum):
     LEASE_LOST = "lease_lost"
     UNFIT = "unfit"
     AGENT_LOST = "agent_lost"
+    BOARD_LOST = "board_lost"
 
 
 RETRIED_CAUSES = frozenset({Cause.WORKER_CRASH, Cause.AGENT_LOST, Cause.LEASE_LOST})
 """Causes that may lie outside the variant, so that another attempt can tell."""
+
+UNTRIED_CAUSES = frozenset({Cause.BUILD_MISSING, Cause.RUNTIME_MISSING, Cause.BOARD_FULL, Cause.BOARD_LOST})
+"""Causes for which nothing was tried: they use no attempt up, and a run that goes on looks again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,10 @@ class BoardFullError(BoardError):
     """The board has no room for a file."""
 
 
+class UnfitBoardError(BoardError):
+    """What answers is not the board that is meant, or speaks another version of the wire."""
+
+
 class BoardBusyError(BoardError):
     """Somebody else holds the board."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deltann.core.artifact import Artifact
 from deltann.core.errors import BoardError
@@ -100,6 +101,26 @@ class BoardClient:
     async def __aexit__(self, *_: object) -> None:
         await self._channel.close(None)
 
+    async def check_health(self) -> None:
+        """See that the agent serves.
+
+        Raises
+        ------
+        BoardError
+            If it says that it does not, or does not answer.
+        """
+        async with self._as_board_error("asking how it is"):
+            answer = await health_pb2_grpc.HealthStub(self._channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=CALL_DEADLINE_S
+            )
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            said = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+            raise BoardError(
+                f"its agent does not serve ({said})",
+                where=f"board {self.board}",
+                hint="Look at the agent's log on the board, then start it again",
+            )
+
     async def describe(self) -> pb.Description:
         """Return what the board is and which runtimes it has.
 
@@ -158,9 +179,8 @@ class BoardClient:
             )
         missing = [by_digest[digest] for digest in answer.digests]
         for blob in missing:
-            deadline_s = UPLOAD_DEADLINE_S + blob.size_bytes / SLOWEST_UPLOAD_BYTES_PER_S
             async with self._as_board_error(f"sending {blob.path.name}"):
-                await self._stub.UploadBlob(_parts(lease_id, blob), timeout=deadline_s)
+                await self._upload(lease_id, blob)
         return Shipment(len(missing), sum(blob.size_bytes for blob in missing), len(by_digest) - len(missing))
 
     async def prepare_worker(self, lease_id: str, trial: Trial) -> None:
@@ -200,6 +220,26 @@ class BoardClient:
         finally:
             call.cancel()
         return end_of(events)
+
+    async def _upload(self, lease_id: str, blob: Blob) -> None:
+        deadline_s = UPLOAD_DEADLINE_S + blob.size_bytes / SLOWEST_UPLOAD_BYTES_PER_S
+        try:
+            await self._stub.UploadBlob(_parts(lease_id, blob), timeout=deadline_s)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.INTERNAL:
+                await self._ask_for_room(lease_id, blob)
+            raise
+
+    async def _ask_for_room(self, lease_id: str, blob: Blob) -> None:
+        """Raise the agent's refusal of a blob that it has no room for.
+
+        gRPC calls a refusal INTERNAL that arrives while a chunk is on its way; none is after a header alone.
+        """
+        try:
+            await self._stub.UploadBlob(_header(lease_id, blob), timeout=CALL_DEADLINE_S)
+        except grpc.aio.AioRpcError as refusal:
+            if refusal.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise
 
     async def _renew(self, ref: pb.LeaseRef, every_s: float) -> None:
         while True:
@@ -253,10 +293,15 @@ def blob_of(path: Path, digest: str) -> Blob:
         ) from error
 
 
-async def _parts(lease_id: str, blob: Blob) -> AsyncIterator[pb.UploadBlobRequest]:
+async def _header(lease_id: str, blob: Blob) -> AsyncIterator[pb.UploadBlobRequest]:
     yield pb.UploadBlobRequest(
         header=pb.BlobHeader(lease_id=lease_id, digest=blob.digest, size_bytes=blob.size_bytes)
     )
+
+
+async def _parts(lease_id: str, blob: Blob) -> AsyncIterator[pb.UploadBlobRequest]:
+    async for header in _header(lease_id, blob):
+        yield header
     with blob.path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield pb.UploadBlobRequest(chunk=chunk)

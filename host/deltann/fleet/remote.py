@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import shlex
+import signal
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -60,6 +62,8 @@ class RemoteBoard:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
+                # It may be a script with children, which end with it.
+                start_new_session=True,
             )
         except (OSError, ValueError, TypeError) as error:
             raise self._unswitched(command, str(error)) from error
@@ -69,7 +73,9 @@ class RemoteBoard:
             raise self._unswitched(command, f"it did not end within {POWER_CYCLE_S:.0f} s") from None
         finally:
             if process.returncode is None:
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
         if process.returncode:
             words = said.decode(errors="replace").strip().splitlines()
             raise self._unswitched(command, words[-1] if words else f"exit status {process.returncode}")

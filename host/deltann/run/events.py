@@ -1,6 +1,6 @@
 """What happens during a run, as events: the progress display and the log are listeners."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,13 @@ class Note:
     """Something that a person should know, but that does not end the study."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoardsChosen:
+    """The study is about these boards."""
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +55,9 @@ class BuildEnded:
 
 @dataclass(frozen=True, slots=True)
 class TrialsPlanned:
-    """So many trials are left to run, of so many timed runs each."""
+    """So many trials are left to run on each board, of so many timed runs each."""
 
-    total: int
+    trials: Mapping[str, int]
     runs_each: int
 
 
@@ -90,6 +97,7 @@ class TrialEnded:
 Event = (
     Step
     | Note
+    | BoardsChosen
     | FolderMade
     | BuildsPlanned
     | BuildEnded

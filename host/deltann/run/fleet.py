@@ -16,10 +16,11 @@ from deltann.compile.cpu import detect_cpu
 from deltann.core.artifact import CpuTarget
 from deltann.core.board import Board, BoardFacts
 from deltann.core.cpu_features import architecture_of
-from deltann.core.errors import BoardError, DeltannError
+from deltann.core.errors import BoardError, CompileError, MissingPackageError
 from deltann.core.factors import Device, Runtime
 from deltann.core.known_boards import known_board
 from deltann.core.propose import propose
+from deltann.fleet.channel import UnfitBoardError
 from deltann.fleet.client import BoardClient
 from deltann.fleet.local import LOCAL_BOARD, LocalBoard
 from deltann.fleet.remote import RemoteBoard
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 IDENTITY_VARIABLE = "DELTANN_IDENTITY"
 DEFAULT_IDENTITY = "controller"
+_NOT_KNOWN = "not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class AbsentBoard:
     def facts(self) -> BoardFacts:
         """Return what can be known from here; which runtimes it has shows when a bundle is executed."""
         architecture = architecture_of(self.kind.cpu.triple)
-        facts = {"hostname": "not known", "architecture": architecture, "kind": self.kind.title}
+        facts = {"hostname": _NOT_KNOWN, "architecture": architecture, "kind": self.kind.title}
         return BoardFacts(
             name=self.name,
             cpu=self.kind.cpu,
@@ -204,6 +206,8 @@ async def look_at(board: BoardAccess, listener: Listener) -> BoardFacts:
     ------
     BoardError
         If it does not answer, or speaks another version of the wire.
+    ResultsError
+        If what LLVM says of this machine cannot be kept.
     """
     if isinstance(board, AbsentBoard):
         return board.facts()
@@ -215,8 +219,47 @@ async def look_at(board: BoardAccess, listener: Listener) -> BoardFacts:
     else:
         cpu, status = await asyncio.gather(asyncio.to_thread(_this_cpu, listener), ask_status(board))
     check_protocol(status)
+    return _facts_of(status, listed, cpu)
+
+
+async def look_again(board: BoardAccess, client: BoardClient, begun: BoardFacts) -> None:
+    """See that a board that was lost is well, and the one that the run began with.
+
+    Raises
+    ------
+    UnfitBoardError
+        If it is another one by now, or speaks another version of the wire.
+    BoardError
+        If its agent does not answer, or does not serve.
+    """
+    await client.check_health()
+    status = status_from_proto(board.name, await client.describe())
+    check_protocol(status)
+    listed = board.board if isinstance(board, RemoteBoard) else None
+    cpu = _remote_cpu(board, status) if isinstance(board, RemoteBoard) else begun.cpu
+    then, now = identity_of(begun), identity_of(_facts_of(status, listed, cpu))
+    changed = [f"{fact}: {then[fact]} then, {now[fact]} now" for fact in then if then[fact] != now[fact]]
+    if changed:
+        raise UnfitBoardError(
+            f"what answers is not the board that the run began with ({'; '.join(changed)})",
+            where=f"board {board.name}",
+            hint="Look at its address in the inventory; `deltann run --resume` goes on with the right one",
+        )
+
+
+def identity_of(board: BoardFacts) -> dict[str, str]:
+    """Return what makes a board the same one: no trial's id holds any of it."""
+    facts = dict(board.facts)
+    return {
+        "hostname": facts.get("hostname", _NOT_KNOWN),
+        "architecture": facts.get("architecture", _NOT_KNOWN),
+        "cpu": str(board.cpu or _NOT_KNOWN),
+    }
+
+
+def _facts_of(status: AgentStatus, listed: Board | None, cpu: CpuTarget | None) -> BoardFacts:
     return BoardFacts(
-        name=board.name,
+        name=status.board,
         cpu=cpu,
         cores=status.cores,
         runtimes={runtime.name: None if runtime.version else runtime.reason for runtime in status.runtimes},
@@ -225,7 +268,7 @@ async def look_at(board: BoardAccess, listener: Listener) -> BoardFacts:
         cuda_arch=(listed.cuda_arch if listed else None) or status.cuda_arch,
         facts=(
             *status.all_facts(),
-            ("target", str(cpu) if cpu else "not known"),
+            ("target", str(cpu or _NOT_KNOWN)),
         ),
     )
 
@@ -247,11 +290,11 @@ def check_protocol(status: AgentStatus) -> None:
 
     Raises
     ------
-    BoardError
+    UnfitBoardError
         If not; both versions are named, and the command that updates the board.
     """
     if status.protocol != PROTOCOL:
-        raise BoardError(
+        raise UnfitBoardError(
             f"its agent speaks version {status.protocol} of the wire, this host version {PROTOCOL}",
             where=f"board {status.board}",
             hint=f"Bring both to one release: ansible-playbook ansible/site.yml --limit {status.board}",
@@ -266,7 +309,7 @@ def _devices_of_tvm(status: AgentStatus) -> dict[Device, str | None]:
 def _this_cpu(listener: Listener) -> CpuTarget | None:
     try:
         return detect_cpu()
-    except DeltannError as error:
+    except (CompileError, MissingPackageError) as error:
         listener(Note(str(error)))
         return None
 

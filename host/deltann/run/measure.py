@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deltann.core.artifact import Artifact, BuildFailure
+from deltann.core.board import BoardFacts
 from deltann.core.errors import BoardError
 from deltann.core.inputs import InputSet
 from deltann.core.record import TrialRecord
@@ -14,14 +15,10 @@ from deltann.core.trial import RETRIED_CAUSES, Cause, Status, Trial
 from deltann.fleet.channel import BoardBusyError, BoardFullError
 from deltann.fleet.client import BoardClient, TrialEnd, blob_of
 from deltann.fleet.local import LOCAL_BOARD
-from deltann.fleet.remote import RemoteBoard
 from deltann.run.events import Listener, Note, RunsDone, Shipped, TrialEnded, TrialStarted
 from deltann.run.fleet import BoardAccess
+from deltann.run.quarantine import Company, Patience, Quarantine
 
-NO_PAUSES = (0.0, 0.0)
-PAUSES_S = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
-"""How long a board that was lost is left alone, each time; together longer than a slow board boots."""
-SWITCHED_AFTER = 4
 QUEUE_POLL_S = 2.0
 
 _BUILD_CAUSES = {
@@ -35,19 +32,31 @@ _BUILD_CAUSES = {
 
 @dataclass(slots=True)
 class Attempts:
-    """How often each trial was tried, over all sittings of a run; `allowed` is 1 or more."""
+    """How often each trial was tried, over all sittings of a run.
+
+    Attributes
+    ----------
+    allowed
+        1 or more.
+    made
+        Attempts that are recorded, by trial id.
+    untried
+        How many of them never came to anything, and use none of the allowed ones up.
+    """
 
     allowed: int
     made: dict[str, int] = field(default_factory=dict)
+    untried: dict[str, int] = field(default_factory=dict)
 
     def begin(self, trial: Trial) -> int:
         """Return the number of the attempt that begins now, from 1."""
         self.made[trial.trial_id] = self.made.get(trial.trial_id, 0) + 1
         return self.made[trial.trial_id]
 
-    def settled_by(self, trial: Trial, cause: Cause | None) -> bool:
+    def settled_by(self, trial_id: str, cause: Cause | None) -> bool:
         """Return whether no further attempt is due after one that ended so."""
-        return cause not in RETRIED_CAUSES or self.made[trial.trial_id] >= self.allowed
+        spent = self.made[trial_id] - self.untried.get(trial_id, 0)
+        return cause not in RETRIED_CAUSES or spent >= self.allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +67,27 @@ class Sitting:
     ----------
     board
         Connected to again after it was lost.
-    pauses_s
-        How long it is left alone after each loss in a row, seconds; after as many it is given up.
+    facts
+        What it was when the run began; after a loss it must be the same.
+    patience
+        How it is waited for.
     artifacts
         By build key, of the builds that succeeded.
     record
         Writes one attempt to disk, durably.
+    unreached
+        Why it did not answer when it was asked what it is; None when it did.
     """
 
     board: BoardAccess
-    pauses_s: tuple[float, ...]
+    facts: BoardFacts
+    patience: Patience
     artifacts: Mapping[str, Artifact]
     inputs: InputSet
     attempts: Attempts
     record: Callable[[TrialRecord], None]
     listener: Listener
-    emulated: bool
+    unreached: BoardError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +103,12 @@ async def measure_all(sittings: Sequence[Sitting], trials: Sequence[Trial]) -> N
     """Measure the trials of all boards: this machine's first and alone, then the others' at once.
 
     What the host does for other boards would disturb what is measured on itself. A board that is given up
-    does not hold the others; its trials stay without a result, so that a later resume goes on with them.
+    does not hold the others; its trials are recorded with the reason, and a later resume goes on with them.
 
     Raises
     ------
     BoardError
-        If all boards that had trials were given up.
+        If all boards that had trials were lost for good.
     """
     due = {
         sitting.board.name: [trial for trial in trials if trial.board == sitting.board.name]
@@ -106,105 +120,132 @@ async def measure_all(sittings: Sequence[Sitting], trials: Sequence[Trial]) -> N
         [sitting for sitting in busy if sitting.board.name == LOCAL_BOARD],
         [sitting for sitting in busy if sitting.board.name != LOCAL_BOARD],
     ):
-        tasks = [_measure_or_give_up(sitting, due[sitting.board.name]) for sitting in group]
+        company = Company(sitting.board.name for sitting in group)
+        tasks = [measure(sitting, due[sitting.board.name], company) for sitting in group]
         lost += [error for error in await asyncio.gather(*tasks) if error is not None]
-    if lost and len(lost) == len(busy):
+    # A board without room was there to the end, and what it has measured is to be looked at.
+    if lost and len(lost) == len(busy) and not any(isinstance(error, BoardFullError) for error in lost):
         raise lost[0]
 
 
-async def _measure_or_give_up(sitting: Sitting, trials: list[Trial]) -> BoardError | None:
+async def measure(
+    sitting: Sitting, trials: Sequence[Trial], company: Company | None = None
+) -> BoardError | None:
+    """Run the trials in their order; every attempt is recorded as it ends.
+
+    A board that is lost is left alone for a while, each time longer, before it is connected to again. When
+    it is given up, each trial that is left is recorded with the reason.
+
+    Parameters
+    ----------
+    company
+        The boards that are measured on beside this one; None: there are none.
+
+    Returns
+    -------
+    BoardError | None
+        Why the board was given up; None when it was not.
+    """
+    company = company or Company()
+    waiting, trouble = list(trials), sitting.unreached
+    quarantine = Quarantine(sitting.board, sitting.facts, sitting.patience, company, sitting.listener)
     try:
-        await measure(sitting, trials)
-    except BoardError as error:
-        sitting.listener(Note(f"{error} This board is given up."))
-        return error
+        while waiting:
+            if trouble is not None and quarantine.gives_up(trouble):
+                await _give_up(sitting, waiting, trouble)
+                return trouble
+            if trouble is not None:
+                await quarantine.leave_alone(trouble, there=isinstance(trouble, BoardFullError))
+            before = len(waiting)
+            trouble = await _visit(sitting, quarantine, company, waiting)
+            if len(waiting) < before:
+                quarantine.forget_losses()
+    finally:
+        company.leave(sitting.board.name)
     return None
 
 
-async def measure(sitting: Sitting, trials: list[Trial]) -> None:
-    """Run the trials in their order; every attempt is recorded as it ends.
-
-    A board that is lost is left alone for a while, each time longer, before it is connected to again.
-
-    Raises
-    ------
-    BoardError
-        If the board cannot be had, or is lost again and again without a trial ending in between.
-    """
-    waiting = list(trials)
-    lost = 0
-    while waiting:
-        before = len(waiting)
-        try:
-            async with _held_board(sitting) as hold:
-                await _measure_while_connected(sitting, hold, waiting)
-        except BoardError as error:
-            lost = 1 if len(waiting) < before else lost + 1
-            if lost > len(sitting.pauses_s):
-                raise
-            await _leave_alone(sitting, lost, error)
-
-
-async def _leave_alone(sitting: Sitting, lost: int, error: BoardError) -> None:
-    pause_s = sitting.pauses_s[lost - 1]
-    when = f" in {pause_s:.0f} s" if pause_s else ""
-    sitting.listener(Note(f"{error} Connecting again{when}."))
-    board = sitting.board
-    if lost == SWITCHED_AFTER and isinstance(board, RemoteBoard) and board.has_power_switch:
-        sitting.listener(Note(f"board {board.name}: switching its power off and on."))
-        try:
-            await board.power_cycle()
-        except BoardError as failure:
-            sitting.listener(Note(str(failure)))
-    await asyncio.sleep(pause_s)
+async def _give_up(sitting: Sitting, waiting: Sequence[Trial], reason: BoardError) -> None:
+    sitting.listener(Note(f"{reason} This board is given up."))
+    cause = Cause.BOARD_FULL if isinstance(reason, BoardFullError) else Cause.BOARD_LOST
+    for trial in waiting:
+        record = _untried_record(sitting, trial, _unmeasured_end(cause, str(reason), ""))
+        await asyncio.to_thread(sitting.record, record)
+        sitting.listener(TrialEnded(record, settled=True))
 
 
 def record_unmeasured(sitting: Sitting, trial: Trial, failure: BuildFailure | None) -> None:
     """Record a trial that cannot run: its build failed, or (None) something is missing."""
-    attempt = sitting.attempts.begin(trial)
     if failure is not None:
         end = _unmeasured_end(_BUILD_CAUSES[failure.cause], failure.message, failure.log)
     else:
         end = _unmeasured_end(Cause.RUNTIME_MISSING, trial.missing or "it cannot run on this board", "")
-    record = record_of(
-        trial,
-        end,
-        attempt=attempt,
-        started_unix_ns=time.time_ns(),
-        emulated=sitting.emulated,
-        input_digest=sitting.inputs.digest,
-    )
+    record = _untried_record(sitting, trial, end)
     sitting.record(record)
     sitting.listener(TrialEnded(record, settled=True))
 
 
-async def _measure_while_connected(sitting: Sitting, hold: _Hold, waiting: list[Trial]) -> None:
+def _untried_record(sitting: Sitting, trial: Trial, end: TrialEnd) -> TrialRecord:
+    return record_of(
+        trial,
+        end,
+        attempt=sitting.attempts.begin(trial),
+        started_unix_ns=time.time_ns(),
+        emulated=sitting.facts.emulated,
+        input_digest=sitting.inputs.digest,
+    )
+
+
+async def _visit(
+    sitting: Sitting, quarantine: Quarantine, company: Company, waiting: list[Trial]
+) -> BoardError | None:
+    """Measure for as long as the board is there; return why that ended before all trials were settled."""
+    try:
+        async with _held_board(sitting, quarantine) as hold:
+            return await _measure_while_held(sitting, hold, company, waiting)
+    except BoardError as error:
+        return error
+
+
+async def _measure_while_held(
+    sitting: Sitting, hold: _Hold, company: Company, waiting: list[Trial]
+) -> BoardError | None:
     waited_s = hold.waited_s
-    while waiting:
-        trial = waiting[0]
-        cause = await _attempt(sitting, hold, trial, waited_s)
-        waited_s = 0.0
-        if sitting.attempts.settled_by(trial, cause):
-            waiting.pop(0)
-        if cause in {Cause.AGENT_LOST, Cause.LEASE_LOST}:
-            return
+    full: BoardFullError | None = None
+    for trial in list(waiting):
+        settled = False
+        while not settled:
+            try:
+                await _send_files(sitting, hold, trial)
+            except BoardFullError as error:  # there may be room for the next one, and later for this one
+                full = error
+                break
+            company.join(trial.board)
+            end = await _attempt(sitting, hold, trial, waited_s)
+            waited_s = 0.0
+            settled = sitting.attempts.settled_by(trial.trial_id, end.cause)
+            if settled:
+                waiting.remove(trial)
+            if end.cause in {Cause.AGENT_LOST, Cause.LEASE_LOST}:
+                return BoardError(end.message, where=f"board {trial.board}")
+    return full
 
 
-async def _attempt(sitting: Sitting, hold: _Hold, trial: Trial, waited_s: float) -> Cause | None:
+async def _send_files(sitting: Sitting, hold: _Hold, trial: Trial) -> None:
     artifact, inputs = sitting.artifacts[trial.build_key], sitting.inputs
     blobs = [blob_of(artifact.path, artifact.digest), blob_of(inputs.path, inputs.digest)]
-    refused = None
-    try:
-        shipment, _ = await asyncio.gather(
-            hold.client.ship(hold.lease_id, blobs), hold.client.prepare_worker(hold.lease_id, trial)
-        )
-        sitting.listener(Shipped(trial.board, shipment.sent_bytes, shipment.present_blobs))
-    except BoardFullError as error:
-        refused = _unmeasured_end(Cause.BOARD_FULL, str(error), "")
+    shipment, _ = await asyncio.gather(
+        hold.client.ship(hold.lease_id, blobs), hold.client.prepare_worker(hold.lease_id, trial)
+    )
+    sitting.listener(Shipped(trial.board, shipment.sent_bytes, shipment.present_blobs))
+
+
+async def _attempt(sitting: Sitting, hold: _Hold, trial: Trial, waited_s: float) -> TrialEnd:
+    artifact, inputs = sitting.artifacts[trial.build_key], sitting.inputs
     attempt = sitting.attempts.begin(trial)
     sitting.listener(TrialStarted(trial, attempt))
     started_unix_ns = time.time_ns()
-    end = refused or await hold.client.run_trial(
+    end = await hold.client.run_trial(
         hold.lease_id, trial, artifact, inputs, lambda runs: sitting.listener(RunsDone(trial, runs))
     )
     record = record_of(
@@ -212,19 +253,20 @@ async def _attempt(sitting: Sitting, hold: _Hold, trial: Trial, waited_s: float)
         end,
         attempt=attempt,
         started_unix_ns=started_unix_ns,
-        emulated=sitting.emulated,
+        emulated=sitting.facts.emulated,
         input_digest=inputs.digest,
         waited_s=waited_s,
         artifact=artifact,
     )
     await asyncio.to_thread(sitting.record, record)
-    sitting.listener(TrialEnded(record, sitting.attempts.settled_by(trial, end.cause)))
-    return end.cause
+    sitting.listener(TrialEnded(record, sitting.attempts.settled_by(trial.trial_id, end.cause)))
+    return end
 
 
 @contextlib.asynccontextmanager
-async def _held_board(sitting: Sitting) -> AsyncIterator[_Hold]:
+async def _held_board(sitting: Sitting, quarantine: Quarantine) -> AsyncIterator[_Hold]:
     async with sitting.board.connect() as client, contextlib.AsyncExitStack() as held:
+        await quarantine.end(client)
         asked = time.monotonic()
         lease_id = await _take_turn(sitting, client, held)
         yield _Hold(client, lease_id, time.monotonic() - asked)

@@ -13,7 +13,7 @@ from deltann.models.inputs import prepare_inputs
 from deltann.paths import cache_folder
 from deltann.run.events import Listener, Note, Step
 from deltann.run.fleet import BoardAccess
-from deltann.run.survey import Survey, make_survey
+from deltann.run.survey import NO_MEMORY, Memory, Survey, make_survey
 from deltann.run.workshop import Workshop
 from deltann.study.plan import Plan
 from deltann.study.study import Study
@@ -29,8 +29,15 @@ class Prepared:
     inputs: InputSet
 
 
-async def prepare(study: Study, boards: Sequence[BoardAccess], listener: Listener) -> Prepared:
+async def prepare(
+    study: Study, boards: Sequence[BoardAccess], listener: Listener, memory: Memory = NO_MEMORY
+) -> Prepared:
     """Return the study ready to be built: every model, image and board looked at, nothing of it run.
+
+    Parameters
+    ----------
+    memory
+        As for `make_survey`.
 
     Raises
     ------
@@ -38,7 +45,7 @@ async def prepare(study: Study, boards: Sequence[BoardAccess], listener: Listene
         If something that the study names is missing or unfit.
     """
     listener(Step(f"Looking at the model, the images and {plural(len(boards), 'board')}"))
-    survey = await make_survey(study, boards, listener)
+    survey = await make_survey(study, boards, listener, memory)
     listener(Step(f"Preparing {len(survey.images)} images, and the model as ONNX"))
     inputs, form = await asyncio.gather(
         asyncio.to_thread(prepare_inputs, survey.images, survey.model.recipe, cache_folder("inputs")),

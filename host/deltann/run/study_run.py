@@ -9,32 +9,26 @@ from datetime import datetime
 from pathlib import Path
 
 from deltann.core.artifact import Artifact, BuildFailure
-from deltann.core.board import BoardFacts
 from deltann.core.errors import ResultsError
 from deltann.core.format import plural
 from deltann.core.record import TrialRecord
 from deltann.core.run_data import EnvironmentFact
-from deltann.core.trial import Cause, Status, Trial
+from deltann.core.trial import UNTRIED_CAUSES, Status, Trial
 from deltann.fleet.local import LOCAL_BOARD
-from deltann.results.folder import RunFolder
+from deltann.results.folder import PLAN_FILE, AttemptEnd, RunFolder
 from deltann.run.absent import absent_board, sent_bundles
 from deltann.run.analysis import read_study
 from deltann.run.build import build_all
 from deltann.run.checkup import host_facts
-from deltann.run.events import FolderMade, Listener, Note, Step, TrialsPlanned
-from deltann.run.fleet import THE_USUAL_LAB, AbsentBoard, BoardAccess, Lab, open_boards
+from deltann.run.events import BoardsChosen, FolderMade, Listener, Note, Step, TrialsPlanned
+from deltann.run.fleet import THE_USUAL_LAB, AbsentBoard, BoardAccess, Lab, identity_of, open_boards
 from deltann.run.history import remember_latency
-from deltann.run.measure import (
-    NO_PAUSES,
-    PAUSES_S,
-    Attempts,
-    Sitting,
-    measure_all,
-    record_unmeasured,
-)
+from deltann.run.measure import Attempts, Sitting, measure_all, record_unmeasured
 from deltann.run.prepare import Prepared, prepare
+from deltann.run.quarantine import NO_PATIENCE, THE_USUAL_PATIENCE
+from deltann.run.remembered import recall_boards, remember_boards
 from deltann.run.signals import ended_in_order
-from deltann.run.survey import make_survey
+from deltann.run.survey import Memory, make_survey
 from deltann.run.workshop import Workshop
 from deltann.study.plan import Plan
 from deltann.study.study import Study
@@ -78,7 +72,9 @@ async def run_study(study: Study, runs: Path, listener: Listener, lab: Lab = THE
 async def resume_run(path: Path, listener: Listener, lab: Lab = THE_USUAL_LAB) -> Path:
     """Go on with a run: the trials that are not settled are run, the others are left as they are.
 
-    Boards that bundles were made for are not asked for: their trials wait for `deltann import`.
+    Boards that have nothing left to measure are not asked, and one that does not answer is waited for while
+    the others go on. Boards that bundles were made for are not asked for: their trials wait for
+    `deltann import`.
 
     Raises
     ------
@@ -91,9 +87,11 @@ async def resume_run(path: Path, listener: Listener, lab: Lab = THE_USUAL_LAB) -
     study = read_study(path)
     sent = dict.fromkeys(bundle.board for bundle in sent_bundles(path))
     absent = [absent_board(study, name, lab) for name in sent]
+    memory = Memory(recall_boards(path), _done_boards(folder, study.max_attempts))
     async with boards_for_a_run([name for name in study.boards if name not in sent], lab) as boards:
-        prepared = await prepare(study, [*boards, *absent], listener)
+        prepared = await prepare(study, [*boards, *absent], listener, memory)
         check_unchanged(folder, prepared)
+        remember_boards(path, prepared.survey.boards)
         await _execute(prepared, folder, [*boards, *absent], listener)
     return path
 
@@ -106,18 +104,20 @@ def make_folder(study: Study, prepared: Prepared, runs: Path, created: datetime)
     ResultsError
         If it cannot be written.
     """
-    return RunFolder.create(
+    folder = RunFolder.create(
         runs / f"{study.name}-{created:%Y%m%d-%H%M%S}",
         name=study.name,
         created=created.isoformat(timespec="seconds"),
         model=prepared.survey.model,
         inputs=prepared.inputs,
         planned_trials=[trial.trial_id for trial in prepared.plan.trials],
-        boards=_identities(prepared.survey.boards),
+        boards={board.name: identity_of(board) for board in prepared.survey.boards},
         study_text=study.text or to_yaml(study),
-        resolved_study=to_yaml(prepared.survey.study),
+        resolved_study=to_yaml(prepared.survey.study, prepared.survey.model),
         plan_json=json.dumps(prepared.plan.to_json(), indent=2),
     )
+    remember_boards(folder.path, prepared.survey.boards)
+    return folder
 
 
 @contextlib.asynccontextmanager
@@ -136,7 +136,8 @@ def check_unchanged(folder: RunFolder, prepared: Prepared) -> None:
     ResultsError
         If the model, the images, the tools or a board have changed.
     """
-    begun_with, boards = folder.header, _identities(prepared.survey.boards)
+    begun_with = folder.header
+    boards = {board.name: identity_of(board) for board in prepared.survey.boards}
     changed = [
         what
         for what, same in (
@@ -163,21 +164,10 @@ def check_unchanged(folder: RunFolder, prepared: Prepared) -> None:
         )
 
 
-def _identities(boards: Sequence[BoardFacts]) -> dict[str, dict[str, str]]:
-    """Return, by their names, what makes a board the same one: no trial's id holds any of it."""
-    return {
-        board.name: {
-            "hostname": dict(board.facts)["hostname"],
-            "architecture": dict(board.facts)["architecture"],
-            "cpu": str(board.cpu or "not known"),
-        }
-        for board in boards
-    }
-
-
 async def _execute(
     prepared: Prepared, folder: RunFolder, boards: Sequence[BoardAccess], listener: Listener
 ) -> None:
+    listener(BoardsChosen(tuple(board.name for board in boards)))
     listener(FolderMade(folder.path))
     absent = {board.name for board in boards if isinstance(board, AbsentBoard)}
     write_environment(prepared, folder, absent)
@@ -186,7 +176,7 @@ async def _execute(
     due = [trial for trial in unsettled if trial.board not in absent]
     sittings, ready = await build_trials(prepared, boards, folder, attempts, due, listener)
     runs_each = len(prepared.inputs.samples) * prepared.survey.study.protocol.rounds
-    listener(TrialsPlanned(len(ready), runs_each))
+    listener(TrialsPlanned(Counter(trial.board for trial in ready), runs_each))
     await measure_all(list(sittings.values()), ready)
 
 
@@ -222,13 +212,14 @@ async def build_trials(
     sittings = {
         board.name: Sitting(
             board=board,
-            pauses_s=NO_PAUSES if board.name == LOCAL_BOARD else PAUSES_S,
+            facts=prepared.survey.board(board.name),
+            patience=NO_PATIENCE if board.name == LOCAL_BOARD else THE_USUAL_PATIENCE,
             artifacts=artifacts,
             inputs=prepared.inputs,
             attempts=attempts,
             record=record,
             listener=listener,
-            emulated=prepared.survey.board(board.name).emulated,
+            unreached=prepared.survey.unreached.get(board.name),
         )
         for board in boards
     }
@@ -248,21 +239,45 @@ def _split(
 
 def due_trials(folder: RunFolder, trials: Sequence[Trial], max_attempts: int) -> tuple[Attempts, list[Trial]]:
     """Return the attempts made so far, and those of the trials that are not settled by them."""
+    attempts, settled = _settled_trials(folder, max_attempts)
+    return attempts, [trial for trial in trials if trial.trial_id not in settled]
+
+
+def _done_boards(folder: RunFolder, max_attempts: int) -> set[str]:
+    """Return the names of the boards whose trials are all settled, by the plan that the run began with."""
+    _, settled = _settled_trials(folder, max_attempts)
+    planned = _planned_trials(folder)
+    return set(planned.values()) - {board for trial, board in planned.items() if trial not in settled}
+
+
+def _planned_trials(folder: RunFolder) -> dict[str, str]:
+    """Return the board of each trial, by its id."""
+    try:
+        return {trial["id"]: trial["board"] for trial in json.loads(folder.plan_json)["trials"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ResultsError(
+            f"this run folder is damaged: its plan cannot be understood ({error})",
+            where=str(folder.path / PLAN_FILE),
+            hint="Restore the file from a copy, or run the study anew",
+        ) from error
+
+
+def _settled_trials(folder: RunFolder, max_attempts: int) -> tuple[Attempts, set[str]]:
+    """Return the attempts made so far, and the ids of the trials that are settled by them."""
     ends = folder.attempts()
-    attempts = Attempts(max_attempts, {trial: len(made) for trial, made in ends.items()})
-    due = []
-    for trial in trials:
-        last = ends[trial.trial_id][-1] if trial.trial_id in ends else None
-        if last is None or not _is_settled(attempts, trial, last.status, last.cause):
-            due.append(trial)
-    return attempts, due
+    attempts = Attempts(
+        max_attempts,
+        {trial: len(made) for trial, made in ends.items()},
+        {trial: sum(end.cause in UNTRIED_CAUSES for end in made) for trial, made in ends.items()},
+    )
+    return attempts, {trial for trial, made in ends.items() if _is_settled(attempts, trial, made[-1])}
 
 
-def _is_settled(attempts: Attempts, trial: Trial, status: Status, cause: Cause | None) -> bool:
-    # What was not installed may be installed by now, and room made: that is always looked at again.
-    if cause in {Cause.RUNTIME_MISSING, Cause.BUILD_MISSING, Cause.BOARD_FULL}:
+def _is_settled(attempts: Attempts, trial_id: str, last: AttemptEnd) -> bool:
+    # What was not installed may be installed by now, room made, and a board back: that is looked at again.
+    if last.cause in UNTRIED_CAUSES:
         return False
-    return status is Status.OK or attempts.settled_by(trial, cause)
+    return last.status is Status.OK or attempts.settled_by(trial_id, last.cause)
 
 
 def recorder(folder: RunFolder) -> Callable[[TrialRecord], None]:

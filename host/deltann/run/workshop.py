@@ -102,7 +102,7 @@ class Workshop:
         shape, dtype = model.recipe.shape, model.recipe.dtype
         return BuildRequest(
             importer=variant.importer,
-            model=str(model.zoo) if from_torch else str(form.path if isinstance(form, OnnxForm) else ""),
+            model=model.loader if from_torch else str(form.path if isinstance(form, OnnxForm) else ""),
             model_digest=model.digest if from_torch else self._onnx_digest(),
             options=options,
             passes=resolve_passes(options.level, options.passes, options.device),
