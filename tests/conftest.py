@@ -8,6 +8,8 @@ import pytest
 
 from tiny import TINY_CLASSES, TINY_SIDE, save_classifier
 
+pytest_plugins = ["skip_guard"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def private_cache(tmp_path_factory):

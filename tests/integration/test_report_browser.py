@@ -79,6 +79,36 @@ function faint(view, page) {
 }
 """
 
+# Opens the rows of flipped images and the numbers of the first pair as a keyboard does: focus, then a click
+# on what has it.
+OPENED = """
+addEventListener("load", () => {
+  const page = document.querySelector("iframe").contentDocument;
+  const rows = [...page.querySelectorAll(".rows > li")];
+  const numbers = page.querySelector(".numbers");
+  const measures = [...numbers.querySelectorAll("dt")];
+  const visible = () => [...rows, ...measures].map((element) => element.checkVisibility());
+  const answer = { closed: visible(), focused: [] };
+  for (const details of [page.querySelector(".as-is"), numbers]) {
+    const summary = details.querySelector("summary");
+    summary.focus();
+    answer.focused.push(page.activeElement === summary);
+    page.activeElement.click();
+  }
+  Object.assign(answer, {
+    opened: visible(),
+    large: page.querySelectorAll(".flipped").length,
+    names: rows.map((row) => row.querySelector("b").textContent),
+    pictures: rows.map((row) => row.querySelector("img").naturalWidth),
+    measures: measures.map((measure) => measure.firstChild.textContent),
+    scrollWidth: page.documentElement.scrollWidth,
+  });
+  document.body.replaceChildren();
+  document.body.append(Object.assign(document.createElement("pre"), { textContent: JSON.stringify(answer) }));
+});
+"""
+FLIPS = 400
+
 
 @pytest.fixture(scope="module")
 def runs():
@@ -93,6 +123,23 @@ def report(runs, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_html(data, comparison, path)
     return path, verdict(data, comparison)
+
+
+@pytest.fixture(scope="module")
+def flipping(runs, tmp_path_factory):
+    """The report of a run with hundreds of flipped images."""
+    outputs = runs["base_outputs"](FLIPS + 100)
+    other = outputs.copy()
+    for index in range(FLIPS):
+        other[index, (index + 5) % outputs.shape[1]] = 20.0
+    trials = [
+        runs["trial"](runs["measure"](found, 10.0), level=level)
+        for level, found in (("O0", outputs), ("O3", other))
+    ]
+    data = runs["run_of"](trials, count=len(outputs))
+    path = tmp_path_factory.mktemp("flipping") / "report.html"
+    write_html(data, runs["compare"](data), path)
+    return path
 
 
 def browse(page: Path, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -112,12 +159,12 @@ def browse(page: Path, profile: Path, *options: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
-def look(report: Path, folder: Path, width: int, *options: str) -> dict:
-    """Open the report in a frame of `width` pixels and return what `PROBE` finds."""
+def look(report: Path, folder: Path, width: int, *options: str, probe: str = PROBE) -> dict:
+    """Open the report in a frame of `width` pixels and return what a probe finds."""
     outer = folder / "outer.html"
     inner = html.escape(report.read_text(encoding="utf-8"))
     outer.write_text(
-        f'<!DOCTYPE html><meta charset="utf-8"><body><script>{PROBE}</script>'
+        f'<!DOCTYPE html><meta charset="utf-8"><body><script>{probe}</script>'
         f'<iframe style="border:0;width:{width}px;height:900px" srcdoc="{inner}"></iframe>',
         encoding="utf-8",
     )
@@ -196,3 +243,33 @@ def test_paper_shows_what_was_folded_away(report, tmp_path):
     assert "segmentation fault" in done.stdout, "the log of a failure"
     assert "StaticPlanBlockMemory" in done.stdout, "the passes that ran"
     assert "Skip to the content" not in done.stdout
+    assert done.stdout.count("Kendall tau") > 20, "the numbers of each pair"
+    assert done.stdout.count("1 is the same order, -1 the reverse") == 1, "what they mean, once for all pairs"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_hundreds_of_flips_open_and_so_do_the_numbers_of_a_pair(flipping, tmp_path, width):
+    eager = tmp_path / "eager.html"  # lazy pictures would be decoded after the probe has looked at them
+    eager.write_text(flipping.read_text(encoding="utf-8").replace(' loading="lazy"', ""), encoding="utf-8")
+    found = look(eager, tmp_path, width, probe=OPENED)
+    assert not any(found["closed"])
+    assert found["focused"] == [True, True]
+    assert all(found["opened"])
+    assert found["large"] == 60
+    assert len(set(found["names"])) == len(found["names"]) == FLIPS - 60
+    assert all(0 < side <= 80 for side in found["pictures"])
+    assert {"RBO", "Kendall tau", "McNemar", "Mean relative", "Max ULP"} <= set(found["measures"])
+    assert found["scrollWidth"] <= width
+
+
+def test_hundreds_of_flips_make_no_complaint(flipping, tmp_path):
+    shown = browse(flipping, tmp_path / "profile", "--dump-dom")
+    assert f"{FLIPS - 60} more flipped images" in shown.stdout
+    assert [line for line in shown.stderr.splitlines() if "CONSOLE" in line] == []
+
+
+def test_paper_gets_no_hundreds_of_rows(flipping, tmp_path):
+    target = tmp_path / "report.pdf"
+    browse(flipping, tmp_path / "profile", "--no-pdf-header-footer", f"--print-to-pdf={target}")
+    pages = len(re.findall(rb"/Type\s*/Page\b", target.read_bytes()))
+    assert 3 <= pages <= 30

@@ -14,14 +14,22 @@ from deltann.run.analysis import analyse
 def compare(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many pairs and findings.")] = 30,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Also every factor, ranking, relative error and test. JSON has all always."
+        ),
+    ] = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Compare the trials of a run: labels, tensors and times of all pairs that differ in one factor.
 
-    [bold]Example:[/] deltann compare runs/demo-20260101-120000 --format json
+    [bold]Examples:[/] deltann compare runs/demo-20260101-120000 --full
+
+    deltann compare runs/demo-20260101-120000 --format json
     """
     data, comparison = analyse(run)
     if output is Format.JSON:
         print_json(to_json(comparison))
     else:
-        print_comparison(out, data, comparison, limit)
+        print_comparison(out, data, comparison, limit, full=full)

@@ -1,13 +1,22 @@
 """Images that not all trials label alike: who says what, and how sure each is."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deltann.core.comparison import Comparison, Flip
 from deltann.core.inputs import Sample
 from deltann.core.run_data import RunData, TrialResult
 from deltann.report.answers import NO_ANSWER, Answers, find_margins
+from deltann.report.pictures import shrink
+
+LARGE = 60
+"""So many images are shown with every trial's margin, the others in one row each."""
+
+MOST_PICTURES = 2000
+SMALL_SIDE_PX = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,12 @@ class Answer:
     right: bool | None
     voices: tuple[Voice, ...]
 
+    @property
+    def margins(self) -> tuple[float, float]:
+        """Smallest and largest margin; not a number where the outputs are not finite."""
+        margins = [voice.margin for voice in self.voices]
+        return min(margins), max(margins)
+
 
 @dataclass(frozen=True, slots=True)
 class FlippedImage:
@@ -42,6 +57,8 @@ class FlippedImage:
 
     Attributes
     ----------
+    thumbnail_jpeg
+        None where there are too many flipped images to show each as a picture.
     true_name
         The true class in words, None where unknown.
     confident
@@ -52,7 +69,7 @@ class FlippedImage:
     """
 
     sample: Sample
-    thumbnail_jpeg: bytes
+    thumbnail_jpeg: bytes | None
     true_name: str | None
     confident: bool | None
     pairs: int
@@ -68,30 +85,63 @@ def judge_flips(comparison: Comparison) -> dict[int, list[Flip]]:
     return by_sample
 
 
-def find_flipped_images(
-    data: RunData, comparison: Comparison, answers: Answers, limit: int
-) -> list[FlippedImage]:
-    """Return the flipped images, confident ones and those with the widest margins first.
+@dataclass(frozen=True, slots=True)
+class Flips:
+    """All flipped images, confident ones and those with the widest margins first.
 
-    Parameters
+    Attributes
     ----------
-    limit
-        At most so many, at least 1: only these are looked at closely.
+    order
+        Indices of the images.
+    pictures
+        How many of them have a picture.
+    judged
+        Flips of the tested pairs by the index of their image.
+    margins
+        For each of the answering trials, the margins of the flipped images by ascending index.
     """
+
+    data: RunData
+    answers: Answers
+    order: tuple[int, ...]
+    pictures: int
+    judged: Mapping[int, list[Flip]]
+    margins: tuple[NDArray[np.float64], ...]
+
+    def __len__(self) -> int:
+        """Return how many images are flipped."""
+        return len(self.order)
+
+    def large(self) -> Iterator[FlippedImage]:
+        """Return the first ones, each with its picture as it is."""
+        return self._images(0, LARGE, {index: self.data.thumbnails[index] for index in self.order[:LARGE]})
+
+    def small(self) -> Iterator[FlippedImage]:
+        """Return the others, with smaller pictures, one after the other: there may be very many."""
+        # In the order of the file that they lie in.
+        shown = sorted(self.order[LARGE : self.pictures])
+        pictures = {index: shrink(self.data.thumbnails[index], SMALL_SIDE_PX) for index in shown}
+        return self._images(LARGE, None, pictures)
+
+    def _images(self, first: int, last: int | None, pictures: Mapping[int, bytes]) -> Iterator[FlippedImage]:
+        ascending = np.sort(np.array(self.order, np.int64))
+        for index in self.order[first:last]:
+            place = int(np.searchsorted(ascending, index))
+            margins = [float(of_trial[place]) for of_trial in self.margins]
+            yield _image(
+                self.data, self.answers, index, margins, self.judged.get(index, []), pictures.get(index)
+            )
+
+
+def find_flips(data: RunData, comparison: Comparison, answers: Answers) -> Flips:
+    """Return the flipped images of a run."""
     judged = judge_flips(comparison)
-    order = sorted(answers.flipped().tolist(), key=lambda index: _weight(judged.get(index, [])), reverse=True)
-    chosen = np.array(order[:limit], np.int64)
-    if not chosen.size:
-        return []
-    margins = [
-        find_margins(trial.measurement.outputs, chosen) for trial in answers.trials if trial.measurement
-    ]
-    return [
-        _image(
-            data, answers, index, [float(of_trial[position]) for of_trial in margins], judged.get(index, [])
-        )
-        for position, index in enumerate(chosen.tolist())
-    ]
+    flipped = answers.flipped()
+    order = sorted(flipped.tolist(), key=lambda index: _weight(judged.get(index, [])), reverse=True)
+    margins = (
+        find_margins(trial.measurement.outputs, flipped) for trial in answers.trials if trial.measurement
+    )
+    return Flips(data, answers, tuple(order), min(MOST_PICTURES, len(order)), judged, tuple(margins))
 
 
 def _weight(flips: list[Flip]) -> tuple[bool, float]:
@@ -102,7 +152,12 @@ def _weight(flips: list[Flip]) -> tuple[bool, float]:
 
 
 def _image(
-    data: RunData, answers: Answers, index: int, margins: list[float], flips: list[Flip]
+    data: RunData,
+    answers: Answers,
+    index: int,
+    margins: list[float],
+    flips: list[Flip],
+    thumbnail_jpeg: bytes | None,
 ) -> FlippedImage:
     sample = data.samples[index]
     by_class: dict[int, list[Voice]] = {}
@@ -116,7 +171,7 @@ def _image(
     ]
     return FlippedImage(
         sample=sample,
-        thumbnail_jpeg=data.thumbnails[index],
+        thumbnail_jpeg=thumbnail_jpeg,
         true_name=None if sample.class_index is None else data.labels.name(sample.class_index),
         confident=any(flip.confident for flip in flips) if flips else None,
         pairs=len(flips),

@@ -13,7 +13,10 @@ from deltann.core import format as formats
 from deltann.core.comparison import Comparison
 from deltann.core.errors import MissingPackageError, ResultsError
 from deltann.core.run_data import RunData
-from deltann.report.page import build_page, tail, thumbnail_uri
+from deltann.report.flips import LARGE
+from deltann.report.measures import MEASURES, shown_measures
+from deltann.report.page import build_page, tail
+from deltann.report.pictures import thumbnail_uri
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -105,5 +108,8 @@ def _environment() -> "Environment":
         "plural": formats.plural,
         "range_of": formats.format_range,
         "dash": formats.MISSING,
+        "shown_measures": shown_measures,
+        "measure_groups": MEASURES,
+        "large_flips": LARGE,
     }
     return environment

@@ -1,6 +1,5 @@
 """Everything the HTML page shows, gathered and put in order; the template only lays it out."""
 
-from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,12 +9,11 @@ from deltann.core.record import KernelTime
 from deltann.core.run_data import EnvironmentFact, RunData, TrialResult
 from deltann.report.answers import Answers, Matrix, build_matrices, collect_answers
 from deltann.report.effects import FactorEffects, group_effects
-from deltann.report.flips import FlippedImage, find_flipped_images
+from deltann.report.flips import Flips, find_flips
 from deltann.report.latency import StripPlot, plot_latencies
 from deltann.report.telemetry import Telemetry, summarise_telemetry
 from deltann.report.verdict import Verdict, judge
 
-MAX_FLIPPED_IMAGES = 60
 MAX_KERNELS = 15
 RANKED = ("latency", "accuracy", "size")
 LOG_LINES = 40
@@ -54,8 +52,6 @@ class Page:
     ----------
     varying, constant
         Factors with several values in this run, and those with one (None left out) with that value.
-    flipped_total
-        Flipped images in all; `flipped` holds the first of them.
     """
 
     data: RunData
@@ -70,8 +66,7 @@ class Page:
     constant: tuple[tuple[str, str], ...]
     plots: tuple[StripPlot, ...]
     effects: tuple[FactorEffects, ...]
-    flipped: tuple[FlippedImage, ...]
-    flipped_total: int
+    flips: Flips
     failures: tuple[TrialResult, ...]
     findings: tuple[Finding, ...]
     kernels: tuple[KernelTable, ...]
@@ -102,19 +97,13 @@ def build_page(data: RunData, comparison: Comparison) -> Page:
         constant=constant,
         plots=tuple(plot_latencies(data)),
         effects=tuple(group_effects(comparison)),
-        flipped=tuple(find_flipped_images(data, comparison, answers, MAX_FLIPPED_IMAGES)),
-        flipped_total=len(answers.flipped()),
+        flips=find_flips(data, comparison, answers),
         failures=tuple(trial for trial in data.trials if trial.measurement is None),
         findings=tuple(found for found in comparison.findings if found.kind is not FindingKind.FAILURE),
         kernels=tuple(_kernel_table(trial) for trial in data.trials if trial.kernels),
         facts=tuple(_group_facts(data.environment)),
         telemetry=summarise_telemetry(data),
     )
-
-
-def thumbnail_uri(jpeg: bytes) -> str:
-    """Return a picture as a `data:` address."""
-    return f"data:image/jpeg;base64,{b64encode(jpeg).decode('ascii')}"
 
 
 def tail(log: str) -> str:

@@ -2,11 +2,13 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import report_runs
 
 from deltann.core.errors import ResultsError
 from deltann.core.inputs import UnreadableImage
+from deltann.report.effects import sort_pairs
 from deltann.report.html import render_html, write_html
 from deltann.report.verdict import verdict
 
@@ -217,19 +219,100 @@ def test_only_the_best_of_a_real_board_is_marked():
     assert "qemu is emulated" in outline.text
 
 
-def test_a_large_run_stays_small():
-    outputs = report_runs.base_outputs(4000)
+def flipping_run(flips, count=4000):
+    """A run of two trials that differ on the first `flips` images."""
+    outputs = report_runs.base_outputs(count)
     other = outputs.copy()
-    other[:500, 5] = 20.0
+    for index in range(flips):
+        other[index, (index + 5) % len(report_runs.CLASSES)] = 20.0
     trials = [
         report_runs.trial(report_runs.measure(outputs, 30), level="O0"),
         report_runs.trial(report_runs.measure(other, 20), level="O3"),
     ]
-    page, outline = render(report_runs.run_of(trials, count=4000))
-    flipped = sum(index % len(report_runs.CLASSES) != 5 for index in range(500))
-    assert len(outline.all("img", "src")) == 60
-    assert f"Shown are 60; {flipped - 60} more images flipped." in outline.text
-    assert len(page) < 1_000_000
+    return report_runs.run_of(trials, count=count)
+
+
+def rows_of(page):
+    (rows,) = re.findall(r'<ol class="rows".*?</ol>', page, re.DOTALL)
+    return re.findall(r"<b>(photo_\d+\.jpg)</b>", rows)
+
+
+def test_hundreds_of_flips_are_all_shown_and_the_file_stays_small():
+    page, outline = render(flipping_run(479))
+    names = {f"photo_{index:02d}.jpg" for index in range(479)}
+    large = [name for name in outline.all("img", "alt") if name]
+    assert len(large) == 60
+    assert len(rows_of(page)) == 419
+    assert {*large, *rows_of(page)} == names
+    assert len(outline.all("img", "src")) == 479
+    assert outline.all("img", "loading") == ["lazy"] * 419
+    assert "The first 60 of 479 images are shown large" in outline.text
+    assert "419 more flipped images" in outline.text
+    assert "have a picture" not in outline.text
+    assert len(page) < 1_200_000
+
+
+def test_a_row_has_both_answers_with_their_margins():
+    data = flipping_run(61)
+    page, outline = render(data)
+    (name,) = rows_of(page)
+    index = int(name.removeprefix("photo_").removesuffix(".jpg"))
+    (row,) = re.findall(r'<ol class="rows".*?</ol>', page, re.DOTALL)
+    outputs = [trial.measurement.outputs[index] for trial in data.trials]
+    margins = [np.sort(found)[-1] - np.sort(found)[-2] for found in outputs]
+    for class_index, margin in zip((index, index + 5), margins, strict=True):
+        word = report_runs.CLASSES[class_index % len(report_runs.CLASSES)]
+        assert re.search(rf"<b>{word}</b>.*1 trial, margin {margin:.3g}<", row)
+    assert f"True label: {report_runs.CLASSES[index % len(report_runs.CLASSES)]}" in row
+    assert "confident flip" in row
+    assert "1 more flipped image" in outline.text
+
+
+def test_beyond_two_thousand_flips_rows_have_no_pictures():
+    page, outline = render(flipping_run(2601))
+    assert len(outline.all("img", "src")) == 2000
+    rows = rows_of(page)
+    assert len(set(rows)) == len(rows) == 2541
+    assert "Only the first 2,000 flipped images have a picture" in outline.text
+    assert "601 rows without one follow after them" in outline.text
+    (last_row,) = re.findall(rf"<li>[^\n]*<b>{rows[-1]}</b>.*", page)
+    assert "<img" not in last_row
+    assert len(page) < 6_000_000
+
+
+def test_each_pair_has_all_its_numbers_with_what_they_mean(rich, rich_page):
+    page, outline = rich_page
+    pairs = sort_pairs(rich[1])
+    blocks = re.findall(r'<details class="numbers">.*?</details>', page, re.DOTALL)
+    assert len(blocks) == len(pairs) > 20
+    assert page.count('<details class="numbers"') == len(blocks)
+    for name in (
+        "Top-5 overlap",
+        "RBO",
+        "Kendall tau",
+        "McNemar",
+        "Mean difference",
+        "Mean relative",
+        "Max ULP",
+    ):
+        assert all(f"<dt>{name}<small>" in block for block in blocks)
+    (flipping,) = (pair for pair in pairs if pair.factor == "fast_math")
+    (block,) = (block for block in blocks if "off → on" in block)
+    assert f"<dd>{flipping.tensors.max_ulp:,}</dd>" in block
+    assert f"<dd>{flipping.labels.rbo:.4f}</dd>" in block
+    assert f"<dd>{flipping.tensors.mean_abs:.3g}</dd>" in block
+    assert "a small p says that one of the two is right more often" in outline.text
+
+
+def test_pairs_that_cannot_be_compared_have_no_empty_table():
+    base = report_runs.base_outputs(20)
+    trials = [
+        report_runs.trial(report_runs.measure(base, 10), level="O0", emulated=True),
+        report_runs.trial(report_runs.measure(base[:, 1:], 10), level="O3", emulated=True),
+    ]
+    page, outline = render(report_runs.run_of(trials))
+    assert "not comparable" in outline.text
+    assert '<details class="numbers"' not in page
 
 
 def test_the_file_is_written_whole(tmp_path, rich):

@@ -3,7 +3,9 @@ from dataclasses import replace
 import report_runs
 from rich.console import Console
 
+from deltann.core.format import format_cosine, format_p_value
 from deltann.report.terminal import findings_list, pairs_table, trials_table
+from deltann.report.terminal_details import factors_table, measures_tables
 
 
 def shown(renderable, width=160):
@@ -16,9 +18,10 @@ def shown(renderable, width=160):
 def test_trials_have_status_accuracy_and_times(rich):
     text = shown(trials_table(rich[1]))
     assert "failed: build crash" in text
-    (line,) = [line for line in text.splitlines() if "onnxruntime" in line]
-    assert "100 %" in line
-    assert "10.1 ms" in line
+    lines = text.splitlines()
+    (at,) = [number for number, line in enumerate(lines) if line.split()[:1] == ["onnxruntime/onnx/2t"]]
+    assert lines[at].split() == ["onnxruntime/onnx/2t", "ok", "20", "100", "%", "10.1", "ms"]
+    assert lines[at + 1].split() == ["onnxruntime/onnx/2t@local", "9.95", "to", "10.6", "ms"]
     assert "board" not in text.splitlines()[1], "one board needs no column"
 
 
@@ -74,3 +77,89 @@ def test_both_trials_of_a_pair_are_named(rich):
     text = shown(pairs_table(replace(comparison, pairs=(first,))))
     for trial in comparison.trials:
         assert (trial.label in text) == (trial.trial_id in (first.a, first.b))
+
+
+def test_every_number_of_the_json_answer_has_its_place(rich):
+    _, comparison = rich
+    (first, *_) = (pair for pair in comparison.pairs if pair.factor == "runtime")
+    text = shown(pairs_table(replace(comparison, pairs=(first,))))
+    assert "all 20 equal" in text
+    assert format_cosine(first.tensors.cosine) in text
+    corrected = format_p_value(first.time.p_corrected).removeprefix("p = ")
+    assert f"{format_p_value(first.time.p_value)} ({corrected})" in text
+
+
+def test_details_are_what_the_short_table_leaves_out(rich):
+    _, comparison = rich
+    (pair,) = (pair for pair in comparison.pairs if pair.factor == "fast_math")
+    known = replace(
+        pair,
+        labels=replace(
+            pair.labels,
+            top5_overlap=0.123,
+            rbo=0.4567,
+            kendall_tau=-0.25,
+            accuracy_a=0.5,
+            accuracy_b=0.75,
+            mcnemar_p=0.0625,
+        ),
+        tensors=replace(
+            pair.tensors,
+            identical_share=0.35,
+            mean_abs=1.25e-7,
+            max_rel=1.5,
+            mean_rel=2.5e-5,
+            max_ulp=123456,
+        ),
+        time=replace(pair.time, effect=-0.875),
+    )
+    labels, outputs, time = (
+        shown(table).split() for table in measures_tables(replace(comparison, pairs=(known,)))
+    )
+    row = labels[labels.index("fast_math") :]
+    assert " ".join(row).startswith(
+        "fast_math tvm/torch/O3/2t@local 12.3 % 0.4567 -0.2500 50 % → 75 % p = 0.0625 off → on"
+    )
+    assert outputs[outputs.index("fast_math") + 2 :][:6] == [
+        "35",
+        "%",
+        "1.25e-07",
+        "1.5",
+        "2.5e-05",
+        "123,456",
+    ]
+    assert time[time.index("fast_math") + 2 :][:2] == ["-0.875", "yes"]
+
+
+def test_details_fit_a_hundred_columns(rich):
+    _, comparison = rich
+    short = {trial.trial_id: f"{number:012x}" for number, trial in enumerate(comparison.trials)}
+    comparison = replace(
+        comparison,
+        trials=tuple(replace(trial, trial_id=short[trial.trial_id]) for trial in comparison.trials),
+        pairs=tuple(replace(pair, a=short[pair.a], b=short[pair.b]) for pair in comparison.pairs),
+    )
+    tables = [trials_table(comparison), factors_table(comparison), *measures_tables(comparison)]
+    for table in (*tables, pairs_table(comparison)):
+        text = shown(table, 100)
+        assert max(map(len, text.splitlines())) <= 100
+        assert "\N{HORIZONTAL ELLIPSIS}" not in text, "nothing is cut off"
+    for identity in short.values():
+        assert identity in shown(trials_table(comparison), 100)
+
+
+def test_details_count_the_pairs_that_they_leave_out(rich):
+    for table in measures_tables(rich[1], 3):
+        assert "and 18 more pairs" in shown(table)
+
+
+def test_factors_that_all_trials_share_are_said_once(rich):
+    text = shown(factors_table(rich[1]))
+    assert text.count("threads 2") == 1
+    assert "the same in all: threads 2, binding none" in text
+    (line,) = [line for line in text.splitlines() if line.split()[:1] == ["onnxruntime/onnx/2t@local"]]
+    assert line.split()[1:] == ["local", "runtime", "onnxruntime,", "importer", "onnx"]
+
+
+def test_no_trials_no_factors():
+    assert shown(factors_table(report_runs.compare(report_runs.run_of([])))).strip().startswith("Factors")

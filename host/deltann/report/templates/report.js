@@ -31,10 +31,10 @@ function sort(table, head) {
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
 }
 
-// Paper cannot be clicked open.
+// Paper cannot be clicked open. What would take very many sheets stays as the reader left it.
 let closed = [];
 addEventListener("beforeprint", () => {
-  closed = [...document.querySelectorAll("details:not([open])")];
+  closed = [...document.querySelectorAll("details:not([open], .as-is)")];
   for (const details of closed) details.open = true;
 });
 addEventListener("afterprint", () => {
