@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -65,16 +65,18 @@ class Boards:
 
     @property
     def words_of_provision(self) -> dict[str, str]:
-        """What `scripts/board provision` tells the reader to export."""
+        """What `scripts/board` tells the reader to export."""
         return {"DELTANN_PKI": str(self.folder / "boards" / "pki"), "DELTANN_INVENTORY": str(self.inventory)}
 
-    def deltann(self, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    def deltann(
+        self, *words: object, timeout_s: float = TIMEOUT_S, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "deltann", *map(str, words)],
             env={**self.environment, **self.words_of_provision, **environment},
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
 
@@ -103,7 +105,8 @@ class Boards:
         )
 
     def up(self, kind: str) -> Board:
-        ended = self.call("up", kind, timeout_s=UP_TIMEOUT_S)
+        """Boot a board without an agent."""
+        ended = self.call("up", kind, "--bare", timeout_s=UP_TIMEOUT_S)
         assert ended.returncode == 0, ended.stderr
         name = ended.stdout.split()[0]
         return next(board for board in self.list() if board.name == name)
@@ -121,6 +124,11 @@ class Boards:
         assert ended.returncode == 0, ended.stderr
         rows = json.loads(ended.stdout)["boards"]
         return [Board(row["name"], row["label"], row["address"], row["ssh"]) for row in rows]
+
+
+def ansible_program(name: str) -> str | None:
+    """Return a program of Ansible, of this environment or of the PATH; None where it is not installed."""
+    return shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
 
 def boards_of(name: str) -> Boards:
@@ -159,11 +167,13 @@ def board_processes(label: str) -> list[psutil.Process]:
     return supervisors + [child for process in supervisors for child in process.children(recursive=True)]
 
 
-def traces(boards: Boards, label: str, processes: list[psutil.Process], but: str = "") -> list[str]:
-    """Return everything that is left of a board; the folder of the board `but` is not meant."""
+def traces(
+    boards: Boards, label: str, processes: list[psutil.Process], but: Collection[str] = ()
+) -> list[str]:
+    """Return everything that is left of a board; the folders of the boards `but` are not meant."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     left = [str(process) for process in processes if _is_alive(process)]
-    folders = [path for path in (boards.folder / "boards" / "boards").glob("*") if path.name != but]
+    folders = [path for path in (boards.folder / "boards" / "boards").glob("*") if path.name not in but]
     left += [line for line in mounts if label in line or any(str(folder) in line for folder in folders)]
     places = [Path("/run/netns"), Path("/sys/class/net"), Path("/run/systemd/nspawn/propagate")]
     left += [str(place / label) for place in places if (place / label).exists()]

@@ -1,13 +1,9 @@
 """Emulated boards for the tests: one for all that treat it well, others for those that do not."""
 
-import os
-import shutil
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from board_kit import Board, Boards, boards_of, end_boards_of_killed_sessions
+from board_kit import Board, Boards, ansible_program, boards_of, end_boards_of_killed_sessions
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +33,23 @@ def other_boards(emulated_board) -> Iterator[Boards]:
 
 
 @pytest.fixture(scope="session")
+def x86_boards() -> Iterator[Boards]:
+    """A state folder for x86 boards, where this machine can have such; the first ever takes a minute."""
+    boards = boards_of("x86")
+    able = boards.call("check", "x86")
+    if able.returncode != 0:
+        pytest.skip(f"no x86 board: {able.stderr.strip()}")
+    if ansible_program("ansible-playbook") is None:
+        pytest.skip("ansible-playbook is not installed")
+    end_boards_of_killed_sessions()
+    yield boards
+    boards.end()
+
+
+@pytest.fixture(scope="session")
 def provisioning(emulated_board, boards_of_session) -> str:
     """What was said while the agent was brought onto the board for the first time."""
-    if shutil.which("ansible-playbook", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") is None:
+    if ansible_program("ansible-playbook") is None:
         pytest.skip("ansible-playbook is not installed")
     return boards_of_session.provision(emulated_board)
 

@@ -16,7 +16,7 @@ from board_kit import TIMEOUT_S, Board, Boards, board_processes, wait_for
 
 from deltann.results.folder import RunFolder
 
-RUN_TIMEOUT_S = 300
+RUN_TIMEOUT_S = 600
 NEIGHBOUR = "neighbour"
 STORE = Path("var/lib/deltann/store")
 End = tuple[int, str, str | None]

@@ -54,7 +54,7 @@ def test_nothing_is_left_of_a_board_whose_machine_was_killed(other_boards, victi
 
 @pytest.mark.parametrize("stage", ["record", "network", "machine"])
 def test_nothing_is_left_of_a_board_whose_maker_was_killed(other_boards, stage):
-    maker = other_boards.start("up", "rpi4")
+    maker = other_boards.start("up", "rpi4", "--bare")
     label = wait_for(lambda: _label_at(other_boards, stage))
     maker.kill()
     maker.wait(TIMEOUT_S)
@@ -71,7 +71,7 @@ def test_a_board_that_crashed_is_removed_when_the_next_comes_up(other_boards):
     psutil.wait_procs(processes, timeout=TIMEOUT_S)
     board = other_boards.up("rpi4")
     assert [one.label for one in other_boards.list()] == [board.label]
-    assert traces(other_boards, crashed.label, processes, but=board.name) == []
+    assert traces(other_boards, crashed.label, processes, but={board.name}) == []
 
 
 def test_a_machine_that_cannot_emulate_says_why_in_one_sentence():
@@ -90,7 +90,7 @@ def test_a_machine_that_cannot_emulate_says_why_in_one_sentence():
 
 def test_no_network_to_choose_from_leaves_nothing_begun(other_boards):
     other_boards.environment["DELTANN_BOARDS_NETWORK"] = "10.77.0.0/24"
-    refused = other_boards.call("up", "rpi4", timeout_s=UP_TIMEOUT_S)
+    refused = other_boards.call("up", "rpi4", "--bare", timeout_s=UP_TIMEOUT_S)
     assert refused.returncode == 6
     assert "must be a network" in refused.stderr
     assert other_boards.list() == []

@@ -1,10 +1,11 @@
 """A real classifier on x86 and on arm64: the same labels, and by how much its outputs differ."""
 
-import json
 import platform
 
+import chapter
 import numpy as np
 import pytest
+from board_kit import PROJECT
 from run_kit import Lab
 
 from deltann.results.folder import RunFolder
@@ -12,29 +13,24 @@ from deltann.zoo import ENTRIES
 
 MISSING = ENTRIES["efficientnet_lite0"].missing_packages()
 IMAGES = 4
-STUDY = {
-    "schema": 1,
-    "name": "architectures",
-    "model": "efficientnet_lite0",
-    "data": {"images": "foolbox", "limit": IMAGES},
-    "factors": {"runtime": ["tvm", "onnxruntime"], "level": ["O0", "O3"]},
-    "boards": ["local", "rpi"],
-    "protocol": {"warmup_runs": 0},
-}
 # Far more than two orders of the same additions differ by, far less than a wrong kernel or layout.
 ROUNDING = 1e-3
 
 
 @pytest.fixture(scope="module")
 def answer(boards_of_session, agent_board, tmp_path_factory):
-    """What `deltann run --format json` said, the run folder being there."""
+    """What the run of the page on boards said with `--format json`, the run folder being there."""
     if MISSING:
         pytest.skip(f"not installed: {', '.join(MISSING)}")
     folder = tmp_path_factory.mktemp("architectures")
-    (folder / "study.yaml").write_text(json.dumps(STUDY))
+    (folder / "studies").symlink_to(PROJECT / "studies")
     lab = Lab(boards_of_session, agent_board, boards_of_session.inventory)
-    run = lab.run(folder, folder / "study.yaml")
-    code, answer = run.end()
+    ((_, *words),) = chapter.of_deltann("run")
+    run = lab.run(folder, *words)
+    try:
+        code, answer = run.end()
+    finally:
+        run.kill()
     assert code == 0, run.said
     return {**answer, "run": run.folder, "report": (run.folder / "report.html").read_text()}
 

@@ -1,6 +1,7 @@
 """The program that fixes clocks, on a made-up board: a tree of /sys, and tools that note their calls."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -73,6 +74,13 @@ def test_nothing_is_touched_without_being_asked_for(made_up_board):
     assert made_up_board.run("restore").returncode == 0
     assert made_up_board.governors() == ["ondemand", "schedutil"]
     assert made_up_board.calls() == []
+
+
+def test_a_board_without_governors_has_nothing_to_fix(made_up_board):
+    shutil.rmtree(made_up_board.sys)
+    assert made_up_board.run("set", GOVERNOR="performance").returncode == 0
+    assert not list(made_up_board.notes.iterdir())
+    assert made_up_board.run("restore").returncode == 0
 
 
 def test_a_jetson_gets_its_power_model_back(made_up_board):
