@@ -1,9 +1,12 @@
 """What a model is: trained weights, an input signature, a preprocessing recipe, a label space."""
 
+import json
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
+from deltann.core.framework import Framework
 from deltann.core.hashing import digest_record
 
 Geometry = Literal["central_crop", "resize_crop", "squash"]
@@ -11,6 +14,24 @@ Filter = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 ColourOrder = Literal["rgb", "bgr"]
 Layout = Literal["NCHW", "NHWC"]
 InputDtype = Literal["float32", "uint8"]
+
+PACKAGED_WEIGHTS = "imagenet (package "
+"""How `ModelSource.weights` begins for weights that came with a package."""
+
+
+class ModelKind(StrEnum):
+    """What a model lies in."""
+
+    ZOO = "zoo"
+    ONNX = "onnx"
+    KERAS = "keras"
+    KERAS_H5 = "h5"
+    SAVED_MODEL = "saved_model"
+    FROZEN_GRAPH = "frozen_graph"
+    TFLITE = "tflite"
+    EXPORTED_PROGRAM = "exported_program"
+    TORCH_PICKLE = "pickle"
+    TORCH_MODULE = "module"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +75,26 @@ class Recipe:
         """Return the sha256 that names this recipe."""
         return digest_record(asdict(self))
 
+    def __str__(self) -> str:
+        """Return the recipe in words, its steps in their order, each with all that it takes."""
+        side = f"{self.size} x {self.size}"
+        geometry = {
+            "central_crop": f"the central square, {self.crop_fraction:.6g} of the shorter side, made {side}",
+            "resize_crop": f"the shorter side made {round(self.size / self.crop_fraction)} pixels long, "
+            f"the central {side} cut out",
+            "squash": f"made {side}, whatever the shape",
+        }[self.geometry]
+        steps = [f"{geometry} ({self.filter})", self.colour.upper()]
+        if self.dtype != "uint8":
+            mean, std = _three(self.mean), _three(self.std)
+            steps.append(f"(x - mean) / std with mean {mean} and std {std}")
+        return ", ".join([*steps, f"{self.layout} in {self.dtype}"])
+
+
+def _three(values: tuple[float, float, float]) -> str:
+    """Return the values of the channels in words, one value where all are the same."""
+    return " ".join(f"{value:.6g}" for value in (values if len(set(values)) > 1 else values[:1]))
+
 
 @dataclass(frozen=True, slots=True)
 class LabelSpace:
@@ -65,10 +106,19 @@ class LabelSpace:
         Index of class 0 among the outputs: 1 where output 0 is a background class, else 0.
     names
         Name of each class 0..n-1, without background; empty when unknown.
+    softmax
+        Whether the outputs are shares that sum to 1 rather than raw scores; None when unknown. Labels do
+        not depend on it, scores of two models compare only where it is the same.
     """
 
     offset: int = 0
     names: tuple[str, ...] = ()
+    softmax: bool | None = None
+
+    def __str__(self) -> str:
+        """Return the label space in words."""
+        names = f"{len(self.names)} classes have names" if self.names else "no class has a name"
+        return f"class 0 is output {self.offset}, {names}"
 
     def name(self, class_index: int) -> str:
         """Return the name of a class, or its number where no names are known."""
@@ -86,23 +136,43 @@ class ModelSource:
     framework
         The framework it is written in.
     zoo
-        The zoo entry that can load it; None for a file.
+        The zoo entry that is its network; None for a file.
     path
-        The weights (zoo) or the model (file).
+        The weights (zoo), the model (file or SavedModel folder), or the folder of the code (module).
+        Seeded weights need not be there yet: whoever loads the network first makes them.
     digest
-        sha256 of that file: the model's identity.
+        Hash of what the network computes with: the file, or for seeded weights what they are made of.
     output
         Name of the output to compare; None when there is only one.
+    kind
+        What the model lies in; None where that follows from framework and zoo.
+    weights
+        Where the weights come from: `imagenet (package X)`, `imagenet (file X)`, `checkpoint`, `seeded N`,
+        or empty for a model whose file holds them.
+    input
+        Name of the input that gets the image, as the file has it; None where nothing names one.
+    signature
+        The signature of a SavedModel that is run; else None.
+    module
+        `package.module:function` that returns the network; else None.
+    trusted_code
+        The folder whose code may be imported to load the model; None: no code of the model may run.
     """
 
     name: str
-    framework: Literal["torch", "onnx"]
+    framework: Framework
     zoo: str | None
     path: Path
     digest: str
     recipe: Recipe
     labels: LabelSpace
     output: str | None = None
+    kind: ModelKind | None = None
+    weights: str = ""
+    input: str | None = None
+    signature: str | None = None
+    module: str | None = None
+    trusted_code: Path | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two sources the same for a build: weights, architecture, input, output."""
@@ -110,7 +180,32 @@ class ModelSource:
             "framework": self.framework,
             "zoo": self.zoo,
             "digest": self.digest,
+            "weights": self.weights,
             "shape": list(self.recipe.shape),
             "dtype": self.recipe.dtype,
+            "input": self.input,
             "output": self.output,
+            "signature": self.signature,
+            "module": self.module,
         }
+
+    @property
+    def loader(self) -> str:
+        """What `deltann.zoo` loads the network by, in any process; empty where a file needs none of it.
+
+        The name of a zoo entry stands for the weights that come with its package.
+        """
+        if self.zoo and (not self.weights or self.weights.startswith(PACKAGED_WEIGHTS)):
+            return self.zoo
+        if self.framework not in (Framework.TORCH, Framework.KERAS):
+            return ""
+        code = self.trusted_code
+        record = {
+            "zoo": self.zoo,
+            "kind": self.kind,
+            "path": str(self.path),
+            "weights": self.weights,
+            "module": self.module,
+            "code": str(code) if code else None,
+        }
+        return json.dumps(record, sort_keys=True)

@@ -16,25 +16,47 @@ _IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 _IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 _PLAIN = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
+_HALF = (127.5,) * 3, (127.5,) * 3
+_LITE = (127.0,) * 3, (128.0,) * 3
+
+
+def _lite(size: int) -> Recipe:
+    """Return EfficientNet-Lite's: of a picture of size + 32 pixels, it cuts 16 off each side."""
+    return Recipe("central_crop", size, size / (size + 32), "bicubic", "rgb", *_LITE, "NCHW")
+
+
+def _resize_crop(size: int, resized: int, kernel: Filter) -> Recipe:
+    """Return torchvision's: the shorter side resized, then the central `size`."""
+    return Recipe("resize_crop", size, size / resized, kernel, "rgb", _IMAGENET_MEAN, _IMAGENET_STD, "NCHW")
+
+
 NAMED_RECIPES: dict[str, Recipe] = {
-    # EfficientNet-Lite: the central square that leaves 16 pixels of 256 on each side.
-    "efficientnet_lite": Recipe(
-        "central_crop", 224, 224 / 256, "bicubic", "rgb", (127.0,) * 3, (128.0,) * 3, "NCHW"
-    ),
-    # torchvision's classifiers, first generation of weights.
-    "torchvision": Recipe(
-        "resize_crop", 224, 224 / 256, "bilinear", "rgb", _IMAGENET_MEAN, _IMAGENET_STD, "NCHW"
-    ),
+    "efficientnet_lite": _lite(224),
+    "efficientnet_lite1": _lite(240),
+    "efficientnet_lite2": _lite(260),
+    # torchvision's classifiers, first and second generation of weights.
+    "torchvision": _resize_crop(224, 256, "bilinear"),
+    "torchvision_v2": _resize_crop(224, 232, "bilinear"),
+    "torchvision_inception": _resize_crop(299, 342, "bilinear"),
     # timm's default; single models differ in their `pretrained_cfg`.
-    "timm": Recipe("resize_crop", 224, 0.875, "bicubic", "rgb", _IMAGENET_MEAN, _IMAGENET_STD, "NCHW"),
+    "timm": _resize_crop(224, 256, "bicubic"),
+    "timm_inception": Recipe("resize_crop", 299, 0.875, "bicubic", "rgb", *_HALF, "NCHW"),
     # Keras' mode `tf`: MobileNet, ResNetV2, Inception, Xception, NASNet.
-    "tf": Recipe("squash", 224, 1.0, "bilinear", "rgb", (127.5,) * 3, (127.5,) * 3, "NHWC"),
+    "tf": Recipe("squash", 224, 1.0, "bilinear", "rgb", *_HALF, "NHWC"),
+    "tf_inception": Recipe("squash", 299, 1.0, "bilinear", "rgb", *_HALF, "NHWC"),
+    # Keras' mode `torch`: DenseNet.
+    "keras_torch": Recipe("squash", 224, 1.0, "bilinear", "rgb", _IMAGENET_MEAN, _IMAGENET_STD, "NHWC"),
     # Keras' mode `caffe`: ResNet (first version) and VGG; the mean is in the order blue, green, red.
     "caffe": Recipe("squash", 224, 1.0, "bilinear", "bgr", (103.939, 116.779, 123.68), _PLAIN[1], "NHWC"),
     # 0..255 as they are: models that normalise by themselves (Keras' EfficientNet, MobileNetV3).
     "raw": Recipe("squash", 224, 1.0, "bilinear", "rgb", *_PLAIN, "NHWC"),
-    # 0..255 as bytes: quantized models with the scale inside.
+    # TF-Slim's MobileNet and Inception, with 1001 outputs: the central 87.5 %.
+    "slim": Recipe("central_crop", 224, 0.875, "bilinear", "rgb", *_HALF, "NHWC"),
+    "slim_inception": Recipe("central_crop", 299, 0.875, "bilinear", "rgb", *_HALF, "NHWC"),
+    # 0..255 as bytes: quantized models with the scale inside, TF-Slim's and Coral's.
     "raw_uint8": Recipe("central_crop", 224, 0.875, "bilinear", "rgb", *_PLAIN, "NHWC", "uint8"),
+    # EfficientNet-Lite4 of the ONNX model zoo; the zoo's other models mostly take `torchvision`.
+    "onnx_lite4": Recipe("resize_crop", 224, 0.875, "bilinear", "rgb", *_LITE, "NHWC"),
 }
 
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -8,12 +8,13 @@ from deltann.core.model import LabelSpace, Recipe
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A model by zoo name or by path.
+    """A model by zoo name, by path or by import path.
 
     Attributes
     ----------
     name_or_path
-        A zoo entry, or a path to a model file (relative ones already joined to the study's folder).
+        A zoo entry, or a path to a model file or folder (relative ones already joined to the study's
+        folder); the import path again where `module` is given.
     recipe
         Must be given for a file; a zoo entry has its own, which this replaces.
     labels
@@ -24,6 +25,16 @@ class ModelRequest:
         Name of the output to compare; needed when a file has several.
     where
         Place of the request for error messages, `file:line` or the option's name.
+    input
+        Name of the input that gets the image; needed for a file that does not say which one that is.
+    weights
+        What a zoo entry's network computes with: `imagenet`, `seeded`, `seeded N`, or the path of a
+        checkpoint; None: its ImageNet weights, where this machine has them.
+    module
+        `package.module:function` that returns a `torch.nn.Module`.
+    trusted_code
+        The folder that code of the model's own may be imported from, besides the installed packages;
+        None: no such code may run.
     """
 
     name_or_path: str
@@ -32,6 +43,10 @@ class ModelRequest:
     input_shape: tuple[int, ...] | None = None
     output: str | None = None
     where: str | None = None
+    input: str | None = None
+    weights: str | None = None
+    module: str | None = None
+    trusted_code: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,58 +1,27 @@
 """Reading of an ONNX file: that it is one, its input, its outputs, and its identity."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from deltann.core.errors import MissingPackageError, ModelError
 from deltann.core.hashing import digest_file, digest_record
+from deltann.core.model import ModelKind
 from deltann.core.words import enumerate_words
+from deltann.models.header import Dims, ModelHeader, Port
 
 MAX_BYTES = 2_000_000_000
 """Largest model with all its weights, in bytes: what fits in one ONNX file."""
 
-Dims = tuple[int | str, ...]
 
-_HEAD_BYTES = 512
-_MAGIC = (
-    (b"version https://git-lfs", "a pointer of Git LFS: the file itself was not fetched"),
-    (b"PK\x03\x04", "a zip archive, as torch.save and Keras write"),
-    (b"\x89HDF", "an HDF5 file, as Keras writes"),
-    (b"\x80", "a pickle, as older torch.save writes"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"<", "an HTML or XML page"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class OnnxHeader:
-    """What an ONNX file declares.
-
-    Attributes
-    ----------
-    digest
-        sha256 of the file; where weights lie in files of their own, a hash over all of them.
-    input
-        Name, dimensions and dtype. A dimension is a number or, where it is open, its name (may be empty).
-    outputs
-        Dimensions of each, as those of the input, by name, in order.
-    """
-
-    path: Path
-    digest: str
-    input: tuple[str, Dims, str]
-    outputs: Mapping[str, Dims]
-
-
-def read_onnx(path: Path) -> OnnxHeader:
+def read_onnx(path: Path) -> ModelHeader:
     """Return what an ONNX file declares, after ONNX's own checker has passed it.
 
     Raises
     ------
     ModelError
-        If it is no ONNX file, is refused by the checker, lacks files of its weights, is larger than
-        `MAX_BYTES`, or has not exactly one input of fixed rank.
+        If it is no ONNX file, is refused by the checker, lacks files of its weights, or is larger than
+        `MAX_BYTES`.
     MissingPackageError
         If onnx is not installed.
     """
@@ -63,7 +32,10 @@ def read_onnx(path: Path) -> OnnxHeader:
             "reading an ONNX file needs the package onnx", hint="Run: pip install 'deltann[host]'"
         ) from None
     model = _parse(path)
-    image_input = _only_input(path, model)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = tuple(_port(value) for value in model.graph.input if value.name not in weights)
+    for port in inputs:
+        port.known_dims(path)  # the checker would say it in words of the file's format
     files = _weight_files(path, model)
     total = sum(file.stat().st_size for file in [path, *files.values()])
     if total > MAX_BYTES:
@@ -78,8 +50,13 @@ def read_onnx(path: Path) -> OnnxHeader:
             f"the ONNX checker refuses {path}: {_first_line(error)}",
             hint="Export the model again",
         ) from error
-    outputs = {value.name: _dims(value.type.tensor_type) for value in model.graph.output}
-    return OnnxHeader(path, _digest(path, files), image_input, outputs)
+    return ModelHeader(
+        path=path,
+        kind=ModelKind.ONNX,
+        digest=_digest(path, files),
+        inputs=inputs,
+        outputs=tuple(_port(value) for value in model.graph.output),
+    )
 
 
 def _parse(path: Path) -> Any:
@@ -95,26 +72,9 @@ def _parse(path: Path) -> Any:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
     raise ModelError(
-        f"{path} is not an ONNX model but {_looks_like(path)}",
+        f"{path} is not an ONNX model but damaged, or of an unknown format",
         hint="Export or download the model again",
     )
-
-
-def _looks_like(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    if not head:
-        return "empty"
-    if head[4:8] == b"TFL3":
-        return "a TFLite model"
-    for magic, words in _MAGIC:
-        if head.lstrip().startswith(magic):
-            return words
-    try:
-        text = head.decode("ascii")
-    except UnicodeDecodeError:
-        return "damaged, or of an unknown format"
-    return "plain text" if text.isprintable() or "\n" in text else "damaged, or of an unknown format"
 
 
 def _weight_files(path: Path, model: Any) -> dict[str, Path]:
@@ -157,25 +117,16 @@ def _digest(path: Path, files: dict[str, Path]) -> str:
     )
 
 
-def _only_input(path: Path, model: Any) -> tuple[str, Dims, str]:
+def _port(value: Any) -> Port:
     from onnx import TensorProto
 
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
-    if len(inputs) != 1:
-        names = f": {enumerate_words(value.name for value in inputs)}" if inputs else ""
-        raise ModelError(
-            f"{path} has {len(inputs)} inputs{names}",
-            hint="deltann feeds one image to one input; export the model with a single one",
-        )
-    tensor = inputs[0].type.tensor_type
-    if not tensor.HasField("shape"):
-        raise ModelError(
-            f"the input {inputs[0].name!r} of {path} has no declared number of dimensions",
-            hint="Export the model with the shape of its input",
-        )
+    tensor = value.type.tensor_type
     dtype = TensorProto.DataType.Name(tensor.elem_type).lower()
-    return inputs[0].name, _dims(tensor), {"float": "float32", "double": "float64"}.get(dtype, dtype)
+    return Port(
+        value.name,
+        _dims(tensor) if tensor.HasField("shape") else None,
+        {"float": "float32", "double": "float64"}.get(dtype, dtype),
+    )
 
 
 def _dims(tensor: Any) -> Dims:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
 
 from deltann.core.factors import Device, Importer, Runtime
+from deltann.core.framework import Framework
 from deltann.core.variant import TvmOptions, Variant
 from deltann.study.study import FactorValues, why_unfit
 
@@ -18,9 +18,7 @@ class LeftOut:
     reason: str
 
 
-def make_grid(
-    factors: FactorValues, framework: Literal["torch", "onnx"], cores: int
-) -> tuple[list[Variant], list[LeftOut]]:
+def make_grid(factors: FactorValues, framework: Framework, cores: int) -> tuple[list[Variant], list[LeftOut]]:
     """Return every variant once, and the combinations that were left out.
 
     A runtime that lacks a factor has one variant for all values of it. ONNX Runtime always reads ONNX.

@@ -6,18 +6,22 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from deltann.core.board import BoardFacts
-from deltann.core.errors import StudyError
+from deltann.core.errors import ModelError, StudyError
 from deltann.core.factors import BOARD_FACTOR, FACTOR_NAMES, Device, Importer, Runtime
+from deltann.core.framework import Framework
 from deltann.core.gpu import NVRTC_PACKAGE, why_no_cuda
 from deltann.core.hashing import digest_record, short
 from deltann.core.model import ModelSource
 from deltann.core.pairs import find_pairs
 from deltann.core.trial import Trial
 from deltann.core.variant import DETECTED_CPU, Variant, variant_id
-from deltann.core.words import suggest
+from deltann.core.words import enumerate_words, suggest
 from deltann.study.estimate import Estimate, History, estimate
 from deltann.study.grid import LeftOut, make_grid
 from deltann.study.study import Study
+
+RUN_DIRECTLY = (Framework.TORCH, Framework.ONNX)
+"""Frameworks whose models the importers and runtimes of a study read."""
 
 BuildKeyOf = Callable[[Variant, BoardFacts], str]
 """Names the artifact of a variant for a board: a hash of everything that its bytes depend on."""
@@ -108,9 +112,12 @@ def make_plan(
 
     Raises
     ------
+    ModelError
+        If studies do not run models of its framework.
     StudyError
         If a board's facts are not given, or no combination of the factors can be.
     """
+    _check_framework(study, model)
     history = history or History()
     planner = _Planner(study, model, tool_versions, build_key_of)
     trials: dict[str, Trial] = {}
@@ -217,6 +224,17 @@ class _Planner:
         if device is Device.CUDA and NVRTC_PACKAGE not in self._tool_versions:
             return f"the package {NVRTC_PACKAGE} is not installed; pip install 'deltann[cuda]' has it"
         return None
+
+
+def _check_framework(study: Study, model: ModelSource) -> None:
+    if model.framework not in RUN_DIRECTLY:
+        words = study.model.name_or_path
+        raise ModelError(
+            f"{model.name} is a model of {model.framework}, and studies run those of "
+            f"{enumerate_words(RUN_DIRECTLY)} alone",
+            where=study.model.where,
+            hint=f"Convert it first: deltann convert {words} --to onnx",
+        )
 
 
 def _find_boards(study: Study, boards: Sequence[BoardFacts]) -> list[BoardFacts]:

@@ -147,22 +147,33 @@ class LabelsShape(Shape):
 
     offset: Annotated[int, Field(ge=0)] = 0
     names: Annotated[str | list[str], BeforeValidator(_check_class_names)] = []
+    softmax: bool | None = None
 
 
 class ModelShape(Shape):
-    """A model by zoo name or by path; a word that looks like a path may stand under `name` too."""
+    """A model by zoo name, path or import path; a word that looks like a path may stand under `name` too."""
 
     name: str | None = None
     path: str | None = None
+    module: str | None = None
+    weights: str | None = None
     recipe: Annotated[dict[str, Any], BeforeValidator(_as_named)] | None = None
     labels: LabelsShape | None = None
     input_shape: Annotated[list[Count], Field(min_length=1)] | None = None
+    input: str | None = None
     output: str | None = None
+    trust: bool = False
+    code: str | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.name is None) == (self.path is None):
-            raise refusal("the model is not one thing", "Give either path, a file, or name, a zoo entry")
+        if sum(value is not None for value in (self.name, self.path, self.module)) != 1:
+            raise refusal(
+                "the model is not one thing",
+                "Give either path, a file, or name, a zoo entry, or module, an import path",
+            )
+        if self.code is not None and not self.trust:
+            raise refusal("code of the model's own is named, but not trusted", "Say trust: true beside code")
         return self
 
 

@@ -28,10 +28,11 @@ from deltann.study.shape import (
     StudyShape,
 )
 from deltann.study.source import Location, read_document
+from deltann.zoo.entries import is_weights_word, is_zoo_name
 
 LOCAL_BOARD = "local"
 KnownBoards = Callable[[], Collection[str]]
-MODEL_SUFFIXES = (".onnx",)
+MODEL_SUFFIXES = (".onnx", ".keras", ".h5", ".hdf5", ".pb", ".tflite", ".pt2", ".pt", ".pth", ".zip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,17 +240,31 @@ def _make_model(shape: ModelShape, source: _Source) -> ModelRequest:
         labels=_make_labels(shape.labels, source),
         input_shape=tuple(shape.input_shape) if shape.input_shape else None,
         output=shape.output,
-        where=source.where(("model", "path" if shape.path else "name")),
+        where=source.where(("model", next(key for key in ("path", "module", "name") if getattr(shape, key)))),
+        input=shape.input,
+        weights=_make_weights(shape, source),
+        module=shape.module,
+        trusted_code=source.absolute(shape.code or "") if shape.trust else None,
     )
 
 
 def _model_name_or_path(shape: ModelShape, source: _Source) -> str:
+    if shape.module is not None:
+        return shape.module
     if shape.path is not None:
         return str(source.absolute(shape.path))
     name = str(shape.name)
     path = source.absolute(name)
-    is_path = "/" in name or path.suffix in MODEL_SUFFIXES or path.is_file()
+    if is_zoo_name(name) and not path.exists():
+        return name
+    is_path = "/" in name or path.suffix in MODEL_SUFFIXES or path.exists()
     return str(path) if is_path else name
+
+
+def _make_weights(shape: ModelShape, source: _Source) -> str | None:
+    """Return a word as it is, and the path of a checkpoint made absolute."""
+    words = shape.weights
+    return words if words is None or is_weights_word(words) else str(source.absolute(words))
 
 
 def _make_recipe(values: Mapping[str, Any] | None, source: _Source) -> Recipe | None:
@@ -265,7 +280,7 @@ def _make_labels(shape: LabelsShape | None, source: _Source) -> LabelSpace | Non
     if shape is None:
         return None
     if isinstance(shape.names, list):
-        return LabelSpace(shape.offset, tuple(shape.names))
+        return LabelSpace(shape.offset, tuple(shape.names), shape.softmax)
     where = source.where(("model", "labels", "names"))
     path = source.absolute(shape.names)
     try:
@@ -277,7 +292,7 @@ def _make_labels(shape: LabelsShape | None, source: _Source) -> LabelSpace | Non
             where=where,
             hint="Give a text file with one name on each line",
         ) from None
-    return LabelSpace(shape.offset, names)
+    return LabelSpace(shape.offset, names, shape.softmax)
 
 
 def _make_data(shape: DataShape, source: _Source) -> DataRequest:

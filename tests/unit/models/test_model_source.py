@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from deltann.core.errors import ModelError
-from deltann.core.model import LabelSpace
+from deltann.core.model import LabelSpace, ModelKind
 from deltann.core.recipes import NAMED_RECIPES
 from deltann.core.request import ModelRequest
 from deltann.models import onnx_file
@@ -206,18 +206,38 @@ def test_a_file_needs_a_recipe(saved):
 
 def test_no_such_model():
     assert (
-        "'efficientnet_lite9' is neither in the zoo nor a file. Did you mean 'efficientnet_lite0'?"
+        "'efficientnet_lite9' is neither in the zoo nor a file. Did you mean 'efficientnet_lite2'?"
         in refusal("efficientnet_lite9")
     )
     assert "there is no model file gone.onnx" in refusal("gone.onnx")
     assert "there is no model file models/gone" in refusal("models/gone")
 
 
-@pytest.mark.parametrize(("name", "words"), [("net.pth", "has the suffix '.pth'"), ("folder", "is a folder")])
-def test_what_deltann_does_not_read(tmp_path, name, words):
-    path = tmp_path / name
-    path.touch() if path.suffix else path.mkdir()
-    assert f"{path} {words}, which is no model that deltann reads" in refusal(path)
+def test_what_deltann_does_not_read(tmp_path):
+    assert (
+        f"{tmp_path} is a folder, which is no model that deltann reads: it has no saved_model.pb"
+        in refusal(tmp_path)
+    )
+    path = tmp_path / "net.txt"
+    path.write_text("hello\n")
+    assert (
+        f"{path} is no model that deltann reads but plain text. Give a file in one of the formats"
+        in refusal(path)
+    )
+
+
+def test_an_onnx_model_is_one_under_any_other_name(saved, tmp_path):
+    path = saved().rename(tmp_path / "model.bin")
+    source = open_model(ModelRequest(str(path), recipe=RECIPE))
+    assert (source.framework, source.kind, source.name) == ("onnx", ModelKind.ONNX, "model")
+
+
+def test_a_model_under_the_suffix_of_another_kind_is_told_both(saved, tmp_path):
+    path = saved().rename(tmp_path / "net.keras")
+    assert (
+        f"{path} is not a model of Keras 3 but an ONNX model. If it is meant, give its name the ending .onnx"
+        in refusal(path, recipe=RECIPE)
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from deltann.core.artifact import CpuTarget
 from deltann.core.board import BoardFacts
-from deltann.core.errors import StudyError
+from deltann.core.errors import ModelError, StudyError
 from deltann.core.factors import Device
+from deltann.core.framework import Framework
 from deltann.core.model import LabelSpace, ModelSource
 from deltann.core.pairs import pair_factor
 from deltann.core.recipes import NAMED_RECIPES
@@ -333,3 +334,14 @@ def test_edits_that_fit_one_device_leave_the_others_out(tmp_path):
     assert [trial.variant.label for trial in plan.trials] == ["tvm/onnx/cuda/O3/-ScheduleGpu/4t"]
     assert [item.what for item in plan.left_out] == ["tvm/O3/-ScheduleGpu"]
     assert "not for the device cpu" in plan.left_out[0].reason
+
+
+@pytest.mark.parametrize("framework", ["keras", "tf", "tflite"])
+def test_models_of_other_frameworks_are_sent_to_be_converted(tmp_path: Path, framework: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        plan_of(tmp_path, {}, model=replace(TORCH_MODEL, framework=Framework(framework), zoo=None))
+    assert caught.value.where == f"{tmp_path / 'study.yaml'}:1"
+    assert caught.value.what == (
+        f"net is a model of {framework}, and studies run those of torch and onnx alone"
+    )
+    assert caught.value.hint == "Convert it first: deltann convert net --to onnx"
