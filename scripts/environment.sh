@@ -32,6 +32,11 @@ environment() {
     say "Installing deltann[$extras] ..."
     .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off --editable ".[$extras]" |
         { grep --line-buffered -E '^ *(Collecting|Downloading|Installing|Successfully)' || true; } | cut -c1-110 >&2
+    # onnx2keras asks for the package tensorflow, which would put its files over those of tensorflow-cpu.
+    case ",$extras," in *,tensorflow,*)
+        .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps onnx2keras==0.0.25
+        ;;
+    esac
     .venv/bin/python -c 'import deltann, deltann_agent'
     printf '%s' "$wanted" >"$stamp"
 }

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 COMMANDS = [
-    *(["run"], ["plan"], ["compare"], ["report"], ["passes"], ["doctor"], ["bundle"], ["import"]),
+    *(["run"], ["plan"], ["compare"], ["report"], ["passes"]),
+    *(["convert"], ["doctor"], ["bundle"], ["import"]),
     *(["agent", "status"], ["kit", "build"], ["kit", "show"]),
     *(["boards", name] for name in ("list", "check", "describe", "logs")),
     *(["pki", name] for name in ("init", "issue", "renew", "revoke", "list")),

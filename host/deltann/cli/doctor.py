@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from deltann.cli.output import Format, FormatOption, out, print_json
@@ -25,7 +26,7 @@ def doctor(output: FormatOption = Format.TEXT) -> None:
         for check in checks:
             mark = "[green]ok[/]" if check.ok else "[red]missing[/]" if check.needed else "[yellow]absent[/]"
             table.add_row(
-                mark, check.name, check.found or "", check.purpose, "" if check.ok else check.remedy
+                mark, check.name, check.found or "", check.purpose, "" if check.ok else escape(check.remedy)
             )
         out.print(table)
     if any(check.needed and not check.ok for check in checks):

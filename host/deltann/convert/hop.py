@@ -1,0 +1,226 @@
+"""One hop: a converter run on a form in a child process, within limits; its result and log are kept."""
+
+import contextlib
+import errno
+import json
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deltann.child import ChildOutcome, run_child
+from deltann.convert.packages import child_variables, how_to_get, is_here, python_of, versions_of
+from deltann.convert.registry import Converter
+from deltann.convert.warm import launcher
+from deltann.core.artifact import TensorSpec
+from deltann.core.errors import MissingPackageError
+from deltann.core.form import Form
+from deltann.core.framework import Framework
+from deltann.core.full_disk import unwritable
+from deltann.core.hashing import digest_file, digest_record
+from deltann.core.words import enumerate_words
+
+CODE_VERSION = 1
+"""To be raised with every change of `converters` or `plain` that can change a byte of a form."""
+
+VARIABLES = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    # Forms are made and checked on the CPU: a GPU rounds otherwise, and TensorFlow takes all its memory.
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+
+LOG_FILE = "log.txt"
+_RECORD_FILE = "hop.json"
+_BASE_PACKAGES = ("numpy",)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a child process may take.
+
+    Attributes
+    ----------
+    deadline_s
+        Wall time, seconds.
+    memory_limit_bytes
+        Resident memory; 0 for no limit.
+    cancelled
+        Ends it when set.
+    """
+
+    deadline_s: float = 900.0
+    memory_limit_bytes: int = 8 << 30
+    cancelled: threading.Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HopResult:
+    """How a hop ended.
+
+    Attributes
+    ----------
+    form
+        What was made; None when nothing was.
+    facts
+        What the converter says of it, e.g. the opset of the file.
+    cause, message
+        As in `ChildOutcome`; None and empty when a form was made.
+    seconds
+        Wall time of the child that did it.
+    log
+        The end of what the child printed, in a file.
+    """
+
+    versions: dict[str, str]
+    form: Form | None
+    facts: dict[str, Any]
+    cause: str | None
+    message: str
+    seconds: float
+    cached: bool
+    log: Path
+
+
+def missing_packages(converter: Converter) -> tuple[str, ...]:
+    """Return the packages of a converter that are not installed where it would run."""
+    versions = versions_of(converter.packages, converter.python)
+    return tuple(name for name, version in versions.items() if version is None)
+
+
+def check_packages(converter: Converter) -> None:
+    """Raise MissingPackageError, naming the extra, when a converter cannot run here."""
+    absent = missing_packages(converter)
+    if absent:
+        raise MissingPackageError(
+            f"the converter {converter.name} needs {enumerate_words(absent)}",
+            hint=f"Run: {how_to_get(absent, converter.extra)}",
+        )
+
+
+def run_hop(converter: Converter, form: Form, folder: Path, limits: Limits) -> HopResult:
+    """Convert a form, or return what an earlier run with the same packages left in `folder`.
+
+    Whatever happens to the converter is in the result.
+
+    Raises
+    ------
+    ResultsError
+        If `folder` cannot be written, e.g. because the disk is full.
+    """
+    found = versions_of((*converter.packages, *_BASE_PACKAGES), converter.python)
+    versions = {name: version or "" for name, version in found.items()}
+    key = digest_record(
+        {
+            "form": form.digest,
+            "input": [form.input.name, list(form.input.shape), form.layout],
+            "task": [converter.task, converter.target, dict(converter.options)],
+            "versions": versions,
+            "code": CODE_VERSION,
+        }
+    )
+    request = {"form": form.to_json(), "target": converter.target, "options": dict(converter.options)}
+    return run_kept(
+        converter.task,
+        request,
+        folder / key,
+        converter.target,
+        limits,
+        versions=versions,
+        environment=converter.python,
+        variables=dict(converter.variables),
+    )
+
+
+def run_kept(
+    task: str,
+    request: dict[str, Any],
+    place: Path,
+    framework: Framework,
+    limits: Limits,
+    *,
+    versions: dict[str, str],
+    environment: str = "",
+    variables: dict[str, str] | None = None,
+) -> HopResult:
+    """Run a task that makes a form, in a child process, or return the form that lies in `place`.
+
+    Raises
+    ------
+    ResultsError
+        If it cannot be written.
+    """
+    kept = _read(place, framework, versions)
+    if kept:
+        return kept
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".") as scratch:
+            children = {**VARIABLES, **child_variables(environment), **(variables or {})}
+            outcome = run_child(
+                task,
+                {**request, "folder": scratch},
+                deadline_s=limits.deadline_s,
+                memory_limit_bytes=limits.memory_limit_bytes,
+                environment=children,
+                python=python_of(environment),
+                launch=launcher(tuple(versions), children) if is_here(environment) else None,
+                cancelled=limits.cancelled,
+            )
+            return _keep(outcome, Path(scratch), place, framework, versions)
+    except OSError as error:
+        raise unwritable("the converted model", place.parent, error) from error
+
+
+def check_room(outcome: ChildOutcome) -> None:
+    """Raise OSError when a child had no room on the disk: that is nothing of the converter's."""
+    if outcome.cause == "full":
+        raise OSError(errno.ENOSPC, outcome.message)
+
+
+def _keep(
+    outcome: ChildOutcome, scratch: Path, place: Path, framework: Framework, versions: dict[str, str]
+) -> HopResult:
+    """Move what a child made to its place, its log beside it; of a failure the log alone is kept."""
+    check_room(outcome)
+    if outcome.cause is not None:
+        failed = place.with_name(f"{place.name}.failed")
+        shutil.rmtree(failed, ignore_errors=True)
+        failed.mkdir()
+        log = failed / LOG_FILE
+        log.write_text(outcome.log)
+        return HopResult(versions, None, {}, outcome.cause, outcome.message, outcome.wall_s, False, log)
+    made = scratch / "made"
+    made.mkdir()
+    answer = outcome.result
+    file = (scratch / answer["file"]).rename(made / answer["file"])
+    (made / LOG_FILE).write_text(outcome.log)
+    record = {**answer, "digest": digest_file(file), "seconds": outcome.wall_s}
+    (made / _RECORD_FILE).write_text(json.dumps(record))
+    shutil.rmtree(place, ignore_errors=True)
+    made.rename(place)
+    return _result(record, place, framework, versions, cached=False)
+
+
+def _read(place: Path, framework: Framework, versions: dict[str, str]) -> HopResult | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        record = json.loads((place / _RECORD_FILE).read_text())
+        if digest_file(place / record["file"]) == record["digest"]:
+            return _result(record, place, framework, versions, cached=True)
+    return None
+
+
+def _result(
+    record: dict[str, Any], place: Path, framework: Framework, versions: dict[str, str], *, cached: bool
+) -> HopResult:
+    path = place / record["file"]
+    given, taken = (
+        TensorSpec(spec["name"], tuple(spec["shape"]), spec["dtype"])
+        for spec in (record["input"], record["output"])
+    )
+    size_bytes = path.stat().st_size
+    form = Form(framework, path, record["digest"], size_bytes, given, taken, record["layout"])
+    log = place / LOG_FILE
+    return HopResult(versions, form, record["facts"], None, "", record["seconds"], cached, log)

