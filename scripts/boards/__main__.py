@@ -102,10 +102,9 @@ def _boot(kind: Kind, boards: Sequence[EmulatedBoard]) -> None:
     names = ", ".join(board.name for board in boards)
     say(f"Booting {names} ({'some 5 s each under qemu' if kind.foreign else 'a second or two each'}).")
     began = time.monotonic()
-    for board in boards:
-        machine.boot(board)
-    for board in boards:
-        state = machine.wait_until_up(board)
+    started = [machine.boot(board) for board in boards]
+    for board, process in zip(boards, started, strict=True):
+        state = machine.wait_until_up(board, process)
         say(f"{board.name} is up after {time.monotonic() - began:.1f} s, its systemd is {state}.")
 
 

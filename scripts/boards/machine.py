@@ -17,6 +17,7 @@ BOOT_TIMEOUT_S = 120.0
 POWER_OFF_TIMEOUT_S = 20.0
 KILL_TIMEOUT_S = 10.0
 GOOD_STATES = ("running", "degraded")
+_EXCHANGE_TIMEOUT_S = 0.2
 # qemu-user passes real-time signals on shifted by two: this one arrives as the +4 that means power off.
 # The one that nspawn would send, +3, arrives as +1: rescue mode, without an end.
 _POWER_OFF_THROUGH_QEMU = "SIGRTMIN+6"
@@ -33,8 +34,8 @@ def make(board: EmulatedBoard, system: Path) -> EmulatedBoard:
     return connected
 
 
-def boot(board: EmulatedBoard) -> None:
-    """Start it; it goes on when this process ends."""
+def boot(board: EmulatedBoard) -> subprocess.Popen[bytes]:
+    """Start it and return its nspawn; it goes on when this process ends."""
     words = ["systemd-nspawn", "--quiet", f"--directory={board.root}", "--boot", _machine_option(board)]
     words += [f"--hostname={board.name}", f"--network-namespace-path={network.namespace(board)}"]
     # Without systemd as PID 1 there is nobody here to register with.
@@ -43,7 +44,7 @@ def boot(board: EmulatedBoard) -> None:
         words.append(f"--kill-signal={_POWER_OFF_THROUGH_QEMU}")
     entries = map(str, control_groups.make(board))
     with board.console.open("w") as console:
-        subprocess.Popen(
+        return subprocess.Popen(
             ["sh", "-c", _ENTER_GROUPS, "sh", *entries, "--", *words],
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -53,8 +54,13 @@ def boot(board: EmulatedBoard) -> None:
         )
 
 
-def wait_until_up(board: EmulatedBoard) -> str:
+def wait_until_up(board: EmulatedBoard, started: subprocess.Popen[bytes]) -> str:
     """Return what the board's systemd says of itself once everything has started: one of GOOD_STATES.
+
+    Parameters
+    ----------
+    started
+        What `boot` returned.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def wait_until_up(board: EmulatedBoard) -> str:
     ask = [*access.ssh_command(board), "systemctl is-system-running --wait || true"]
     last: BoardError | None = None
     while time.monotonic() < end:
-        if not processes(board):
+        if started.poll() is not None:
             raise BoardError(f"the board ended while it booted{_last_words(board)}", where=board.name)
         try:
             state = run(ask, timeout_s=max(1.0, end - time.monotonic())).strip()
@@ -149,9 +155,20 @@ def _belongs(process: psutil.Process, board: EmulatedBoard, inside: tuple[int, i
 
 def _starts(process: psutil.Process, board: EmulatedBoard) -> bool:
     try:
-        return _machine_option(board) in process.cmdline()
+        return _machine_option(board) in _words(process)
     except psutil.Error:
         return False
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """Return a command line; while one program takes the place of another there is none for a moment."""
+    end = time.monotonic() + _EXCHANGE_TIMEOUT_S
+    # Of the kernel's own threads, which never have one, there is no program either.
+    while not (words := process.cmdline()) and Path(f"/proc/{process.pid}/exe").exists():
+        if time.monotonic() > end:
+            break
+        time.sleep(0.002)
+    return words
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -16,8 +16,8 @@ import psutil
 from platformdirs import user_cache_path
 
 PROJECT = Path(__file__).parents[2]
-# Building a Debian takes minutes, so it is kept between sessions. Found before another
-# cache is named for the tests.
+# Building a Debian takes minutes, and so may fetching wheels: both are kept between sessions. Found before
+# another cache is named for the tests.
 KEPT = Path(os.environ.get("DELTANN_CACHE") or user_cache_path("deltann")) / "boards"
 SESSIONS = KEPT / "tests"
 UP_TIMEOUT_S = 1200
@@ -133,7 +133,12 @@ def ansible_program(name: str) -> str | None:
 
 def boards_of(name: str) -> Boards:
     """Return boards for this process, in a folder that the next session finds if this one is killed."""
-    return Boards(SESSIONS / f"{os.getpid()}-{name}")
+    folder, wheels = SESSIONS / f"{os.getpid()}-{name}", KEPT / "wheels"
+    for place in (folder, wheels):
+        place.mkdir(parents=True, exist_ok=True)
+    if not (folder / "wheels").exists():
+        (folder / "wheels").symlink_to(wheels)
+    return Boards(folder)
 
 
 def end_boards_of_killed_sessions() -> None:

@@ -16,6 +16,7 @@ from deltann.core.errors import BoardError, StudyError
 from deltann.fleet import kit as kit_module
 from deltann.fleet.kit import Kit, build_kit, check_kit, read_kit
 from deltann.fleet.kit_content import is_used, launcher
+from deltann_proto import PROTOCOL
 
 X86, ARM64, ARM32 = (2, 62), (2, 183), (1, 40)
 
@@ -124,7 +125,7 @@ def test_a_kit_has_the_agent_its_packages_the_runtime_and_a_launcher(wheels, tmp
     facts = json.loads(content(kit, "kit.json"))
     assert (facts["schema"], facts["protocol"], facts["architecture"], facts["python"]) == (
         1,
-        1,
+        PROTOCOL,
         "aarch64",
         "3.11",
     )

@@ -1,5 +1,6 @@
 """Outputs of a running trial: few in memory, many in a file without a name."""
 
+import contextlib
 import os
 import resource
 from pathlib import Path
@@ -118,30 +119,31 @@ def test_a_full_disk_is_said_with_what_to_do(spool, folder, monkeypatch):
     assert spool.size_bytes == 0
 
 
-@pytest.fixture
-def limited_files():
-    """No file of this process may grow beyond the size that this is called with."""
+@contextlib.contextmanager
+def limited_files(size_bytes):
+    """No file of this process may grow beyond this size meanwhile: the file of what pytest says, too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("room_bytes", [0, IN_MEMORY_BYTES, IN_MEMORY_BYTES + ROW_BYTES])
-def test_the_first_bytes_that_the_disk_does_not_take_are_said_at_once(
-    spool, folder, limited_files, room_bytes
-):
-    limited_files(room_bytes)
-    spool.add(bytes(IN_MEMORY_BYTES))
-    assert spool.size_bytes == IN_MEMORY_BYTES
-    with pytest.raises(ResultsError, match="cannot be kept: File too large"):
-        add_in_pieces(spool, bytes(3 * ROW_BYTES), ROW_BYTES)
+def test_the_first_bytes_that_the_disk_does_not_take_are_said_at_once(spool, folder, room_bytes):
+    with limited_files(room_bytes):
+        spool.add(bytes(IN_MEMORY_BYTES))
+        assert spool.size_bytes == IN_MEMORY_BYTES
+        with pytest.raises(ResultsError, match="cannot be kept: File too large"):
+            add_in_pieces(spool, bytes(3 * ROW_BYTES), ROW_BYTES)
 
 
-def test_nothing_is_said_when_what_a_full_disk_refused_is_given_up(spool, limited_files):
-    limited_files(IN_MEMORY_BYTES)
-    spool.add(bytes(IN_MEMORY_BYTES))
-    file = spool._file
-    with pytest.raises(ResultsError):
-        spool.add(bytes(ROW_BYTES))
-    _close(file)
+def test_nothing_is_said_when_what_a_full_disk_refused_is_given_up(spool):
+    with limited_files(IN_MEMORY_BYTES):
+        spool.add(bytes(IN_MEMORY_BYTES))
+        file = spool._file
+        with pytest.raises(ResultsError):
+            spool.add(bytes(ROW_BYTES))
+        _close(file)
     assert file.closed
