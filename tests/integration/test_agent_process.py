@@ -1,5 +1,6 @@
 """The agent as a process: start, end, what it refuses to share."""
 
+import importlib.util
 import os
 import signal
 import socket
@@ -25,6 +26,10 @@ IDLE_LIMIT_BYTES = 40 * 10**6
 END_S = 10.0
 
 
+def _is_here(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
 async def test_it_describes_itself(agent, client):
     description = await client.stub.Describe(pb.DescribeRequest())
     assert description.agent_pid == agent.process.pid
@@ -33,6 +38,9 @@ async def test_it_describes_itself(agent, client):
     assert {runtime.name: runtime.available for runtime in description.runtimes} == {
         "tvm": True,
         "onnxruntime": True,
+        "tflite": _is_here("ai_edge_litert") or _is_here("tflite_runtime"),
+        "torch": _is_here("torch"),
+        "tensorflow": _is_here("tensorflow"),
     }
     assert not description.HasField("lease_holder")
 
