@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from importlib import metadata
 
 import pytest
 
@@ -133,7 +134,9 @@ def test_doctor_names_what_is_there(deltann):
 def test_agent_status_describes_this_machine(deltann):
     answer = json.loads(deltann("agent", "status", "--format", "json").stdout)
     assert answer["board"] == "local"
-    assert {runtime["name"] for runtime in answer["runtimes"]} == {"tvm", "onnxruntime"}
+    versions = {runtime["name"]: runtime["version"] for runtime in answer["runtimes"]}
+    assert set(versions) >= {"tvm", "onnxruntime"}
+    assert versions["tvm"].startswith(metadata.version("apache-tvm"))
     assert answer["lease_holder"] is None
 
 

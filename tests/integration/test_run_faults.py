@@ -143,6 +143,8 @@ build: {{{limits}}}
 async def test_a_build_that_crashes_hangs_eats_memory_or_is_refused_costs_only_its_own_trial(
     tmp_path, tiny_model, pictures, monkeypatch
 ):
+    monkeypatch.setenv("DELTANN_CACHE", str(tmp_path / "cache"))  # other tests built the same network
+
     def study(levels: str, limits: str):
         path = tmp_path / "study.yaml"
         words = {"model": tiny_model, "pictures": pictures, "levels": levels, "limits": limits}
