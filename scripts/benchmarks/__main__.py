@@ -67,7 +67,7 @@ def _run(names: Sequence[str], setting: Setting) -> tuple[list[Row], list[str]]:
         say(f"{name}: {BENCHMARKS[name]}")
         try:
             rows += importlib.import_module(f"benchmarks.{name}").run(setting)
-        except RuntimeError as error:  # the others' minutes are not to be lost with it
+        except Exception as error:  # the others' minutes are not to be lost with it
             say(f"{name} broke: {error}")
             broken.append(name)
     return rows, broken

@@ -113,7 +113,7 @@ async def _measure(
             facts=BoardFacts(trial.board, None, 1, {}),
             patience=NO_PATIENCE,
             artifacts={subject.artifact.build_key: subject.artifact},
-            inputs=subject.inputs,
+            inputs_of=lambda _: subject.inputs,
             attempts=Attempts(1),
             record=recorder(folder),
             listener=count,

@@ -9,8 +9,8 @@ import pytest
 from test_exit_codes import refused
 
 from deltann.convert.hop import missing_packages
-from deltann.convert.registry import find_route
 from deltann.core import errors
+from deltann.core.converters import find_route
 
 ROUTE = "onnx,onnx2torch,torch"
 CACHED_S = 5.0

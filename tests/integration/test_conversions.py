@@ -11,10 +11,10 @@ import pytest
 
 from deltann.convert.hop import Limits, missing_packages
 from deltann.convert.packages import versions_of
-from deltann.convert.registry import Converter, Route, find_route, routes
 from deltann.convert.warm import warm_children
 from deltann.core.comparison import Severity
 from deltann.core.conversion import Kind
+from deltann.core.converters import Converter, Route, find_route, routes
 from deltann.core.framework import Framework
 from deltann.paths import cache_folder
 from deltann.run.conversion import Checker, ConversionRequest, convert_model, run_route

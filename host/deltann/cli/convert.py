@@ -48,6 +48,10 @@ def convert(
         str | None,
         typer.Option("--recipe", help="Preprocessing of a file, by name (torchvision, tf, ...)."),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="Of a zoo entry: imagenet, seeded, seeded N, or a checkpoint's path."),
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many images.")] = None,
     output_file: Annotated[
         Path | None, typer.Option("--output", help="Write the result here.", show_default=False)
@@ -75,6 +79,7 @@ def convert(
         all_routes=all_routes,
         images=images,
         recipe=recipe,
+        weights=weights,
         limit=limit,
         limits=Limits(deadline_s, int(memory_gib * (1 << 30))),
     )

@@ -26,6 +26,7 @@ _TOOLS = ("apache-tvm", "apache-tvm-ffi", "numpy", "ziglang")
 _IMPORTER_TOOLS = {
     Importer.TORCH: ("torch", "efficientnet-lite-pytorch", "torchvision", "timm"),
     Importer.ONNX: ("onnx",),
+    Importer.TFLITE: ("tflite",),
 }
 _CUDA_TOOLS = (NVRTC_PACKAGE, "nvidia-cuda-runtime", "nvidia-cuda-cccl")
 # Our own code that the bytes depend on: an edited schedule must not find what the old one built.
@@ -42,15 +43,16 @@ class BuildRequest:
     Attributes
     ----------
     model
-        For the importer `torch` what `deltann.zoo` loads the network by, for `onnx` the path of the file.
+        For the importer `torch` what `deltann.zoo` loads the network by, else the path of the file; empty
+        for a key that is asked for before there is one.
     model_digest
-        sha256 of the weights, or of the ONNX file.
+        sha256 of the weights, or of the file.
     options
         For LLVM's knobs; the level and its edits are resolved already.
     passes
         The compiler passes in the order they run, from `core.passes.resolve_passes`.
     input
-        The one input, its shape fixed; its name must be the ONNX file's.
+        The one input, its shape fixed; its name must be the ONNX or TFLite file's.
     output
         For its name; shape and dtype are what the compiled model gives.
     gpu
@@ -73,12 +75,12 @@ def build_key(request: BuildRequest) -> str:
 
     Names of tensors do not count, nor where the model's file lies. Imports no framework.
     """
-    options = request.options
+    options, by_code = request.options, request.importer is Importer.TORCH and request.model
     return digest_record(
         {
             "importer": request.importer.value,
             "model": request.model_digest,
-            "network": network_of(request.model) if request.importer is Importer.TORCH else None,
+            "network": network_of(request.model) if by_code else None,
             "shape": request.input.shape,
             "dtype": request.input.dtype,
             "passes": request.passes,

@@ -59,6 +59,21 @@ def import_onnx(path: Path, model_input: TensorSpec) -> Any:
     return _with_one_output(from_onnx(onnx.load(path), shape_dict=shapes))
 
 
+def import_tflite(path: Path) -> Any:
+    """Return a TFLite file, float or quantised, as a Relax module. What is quantised becomes float and back.
+
+    Raises
+    ------
+    CompileError
+        If the model has several inputs or outputs.
+    """
+    import tflite
+    from tvm.relax.frontend.tflite import from_tflite
+
+    model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
+    return _with_one_output(from_tflite(model, op_converter=_tflite_converter()))
+
+
 def _with_one_output(module: Any) -> Any:
     main = module["main"]
     if len(main.params) != 1:
@@ -78,6 +93,20 @@ def _with_one_output(module: Any) -> Any:
         relax.Function(main.params, body, main.ret_ty.fields[0], main.is_pure, main.attrs),
     )
     return relax.transform.Normalize()(module)
+
+
+@cache
+def _tflite_converter() -> Any:
+    """Return TVM's converter of TFLite operators, with the one mended that TVM 0.27 cannot call."""
+    from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter
+
+    class Converter(OperatorConverter):  # type: ignore[misc]  # tvm has no types
+        def convert_expand_dims(self, op: Any) -> Any:
+            value, axis = self.get_input_tensors(op)
+            axes = [int(number) for number in self.get_tensor_value(axis).flat]
+            return relax.op.expand_dims(self.get_tensor_expr(value), axes)
+
+    return Converter
 
 
 @cache

@@ -57,12 +57,14 @@ def _gpu_of(request: dict[str, Any]) -> GpuTarget | None:
 
 
 def _import_model(importer: Importer, request: dict[str, Any]) -> Any:
-    from deltann.compile.importers import import_onnx, import_torch
+    from deltann.compile.importers import import_onnx, import_tflite, import_torch
 
     given = request["input"]
     model_input = TensorSpec(given["name"], tuple(given["shape"]), given["dtype"])
     if importer is Importer.ONNX:
         return import_onnx(Path(request["model"]), model_input)
+    if importer is Importer.TFLITE:
+        return import_tflite(Path(request["model"]))
     try:
         return import_torch(request["model"], model_input)
     except MissingPackageError as error:

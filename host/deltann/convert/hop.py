@@ -12,9 +12,9 @@ from typing import Any
 
 from deltann.child import ChildOutcome, run_child
 from deltann.convert.packages import child_variables, how_to_get, is_here, python_of, versions_of
-from deltann.convert.registry import Converter
 from deltann.convert.warm import launcher
 from deltann.core.artifact import TensorSpec
+from deltann.core.converters import Converter
 from deltann.core.errors import MissingPackageError
 from deltann.core.form import Form
 from deltann.core.framework import Framework
@@ -22,7 +22,7 @@ from deltann.core.full_disk import unwritable
 from deltann.core.hashing import digest_file, digest_record
 from deltann.core.words import enumerate_words
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """To be raised with every change of `converters` or `plain` that can change a byte of a form."""
 
 VARIABLES = {
@@ -33,6 +33,7 @@ VARIABLES = {
 }
 
 LOG_FILE = "log.txt"
+NOT_MADE = "not_made"
 _RECORD_FILE = "hop.json"
 _BASE_PACKAGES = ("numpy",)
 
@@ -100,10 +101,17 @@ def check_packages(converter: Converter) -> None:
         )
 
 
-def run_hop(converter: Converter, form: Form, folder: Path, limits: Limits) -> HopResult:
+def run_hop(
+    converter: Converter, form: Form, folder: Path, limits: Limits, *, only_kept: bool = False
+) -> HopResult:
     """Convert a form, or return what an earlier run with the same packages left in `folder`.
 
     Whatever happens to the converter is in the result.
+
+    Parameters
+    ----------
+    only_kept
+        Convert nothing: what is not in `folder` ends as `not_made`.
 
     Raises
     ------
@@ -131,6 +139,7 @@ def run_hop(converter: Converter, form: Form, folder: Path, limits: Limits) -> H
         versions=versions,
         environment=converter.python,
         variables=dict(converter.variables),
+        only_kept=only_kept,
     )
 
 
@@ -144,6 +153,7 @@ def run_kept(
     versions: dict[str, str],
     environment: str = "",
     variables: dict[str, str] | None = None,
+    only_kept: bool = False,
 ) -> HopResult:
     """Run a task that makes a form, in a child process, or return the form that lies in `place`.
 
@@ -155,6 +165,8 @@ def run_kept(
     kept = _read(place, framework, versions)
     if kept:
         return kept
+    if only_kept:
+        return HopResult(versions, None, {"key": place.name}, NOT_MADE, "", 0.0, False, place / LOG_FILE)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".") as scratch:

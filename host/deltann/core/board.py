@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deltann.core.artifact import CpuTarget
-from deltann.core.factors import Device
+from deltann.core.factors import OWN_ENGINE, Device
+from deltann.core.words import enumerate_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class BoardFacts:
         Every device that TVM may use there, with the reason why it cannot; None when it can.
     cuda_arch
         Of its GPU, e.g. `sm_87`; None where it has none for CUDA, or none that is known.
+    engines
+        Its other Python environments by name, each with its runtimes as in `runtimes`.
     facts
         Name and value of everything else worth keeping about the machine.
     """
@@ -93,3 +96,13 @@ class BoardFacts:
     devices: Mapping[Device, str | None] = field(default_factory=lambda: {Device.CPU: None})
     cuda_arch: str | None = None
     facts: tuple[tuple[str, str], ...] = ()
+    engines: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+
+    def why_no_runtime(self, runtime: str, engine: str) -> str | None:
+        """Return why a runtime cannot be used in an engine of the board; None when it can."""
+        if engine == OWN_ENGINE:
+            return self.runtimes.get(runtime, f"its agent does not know {runtime}")
+        if engine not in self.engines:
+            known = f"it has {enumerate_words(self.engines)}" if self.engines else "it has none"
+            return f"its agent lists no engine {engine!r}; {known}"
+        return self.engines[engine].get(runtime, f"engine {engine} has no {runtime}")

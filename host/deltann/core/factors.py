@@ -9,6 +9,9 @@ class Runtime(StrEnum):
 
     TVM = "tvm"
     ONNXRUNTIME = "onnxruntime"
+    TFLITE = "tflite"
+    TORCH = "torch"
+    TENSORFLOW = "tensorflow"
 
 
 class Device(StrEnum):
@@ -24,6 +27,20 @@ class Importer(StrEnum):
 
     TORCH = "torch"
     ONNX = "onnx"
+    TFLITE = "tflite"
+    TF = "tf"
+
+
+TVM_IMPORTERS = (Importer.TORCH, Importer.ONNX, Importer.TFLITE)
+"""The forms that TVM's importers read."""
+
+READS: dict[Runtime, Importer] = {
+    Runtime.ONNXRUNTIME: Importer.ONNX,
+    Runtime.TFLITE: Importer.TFLITE,
+    Runtime.TORCH: Importer.TORCH,
+    Runtime.TENSORFLOW: Importer.TF,
+}
+"""The one form that each runtime but TVM reads."""
 
 
 class Binding(StrEnum):
@@ -31,6 +48,47 @@ class Binding(StrEnum):
 
     NONE = "none"
     CORES = "cores"
+
+
+class OrtGraph(StrEnum):
+    """How far ONNX Runtime optimises a graph before it runs it."""
+
+    ALL = "all"
+    EXTENDED = "extended"
+    BASIC = "basic"
+    OFF = "off"
+
+
+class TfliteKernels(StrEnum):
+    """Which kernels TFLite runs: with the delegate it applies by itself, without, or the reference ones."""
+
+    DEFAULT = "default"
+    NO_DELEGATE = "no_delegate"
+    REFERENCE = "reference"
+
+
+class TorchMode(StrEnum):
+    """How torch runs an exported program: its graph, its modules again, or compiled on the board."""
+
+    EXPORTED = "exported"
+    EAGER = "eager"
+    COMPILED = "compiled"
+
+
+RuntimeOption = OrtGraph | TfliteKernels | TorchMode
+
+OPTION_FACTORS: dict[Runtime, str] = {
+    Runtime.ONNXRUNTIME: "ort_graph",
+    Runtime.TFLITE: "tflite_kernels",
+    Runtime.TORCH: "torch_mode",
+}
+"""The factor that only this runtime has."""
+
+OWN_ENGINE = "own"
+"""The engine that is the agent's own environment."""
+
+USUAL_ROUTE = "usual"
+"""The route that is taken where a study names none: the best one that can run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +110,8 @@ class Factor:
 FACTORS: tuple[Factor, ...] = (
     Factor("runtime", "what executes the model on the board"),
     Factor("importer", "the form of the model that the compiler or the runtime reads"),
+    Factor("route", "the conversions from the model's framework to that form"),
+    Factor("engine", "the Python environment of the board that the runtime is in; 'own' is the agent's"),
     Factor("device", "what of the board computes: its CPU, or its GPU by CUDA or OpenCL"),
     Factor("level", "TVM optimization level, a named list of passes"),
     Factor("passes", "single passes dropped from or added to the level"),
@@ -59,6 +119,9 @@ FACTORS: tuple[Factor, ...] = (
     Factor("mcpu", "CPU that LLVM generates code for; 'detected' is the board's own"),
     Factor("mattr", "CPU features switched on (+) or off (-)"),
     Factor("fast_math", "whether LLVM or the GPU's compiler may reorder and approximate floating point"),
+    Factor("ort_graph", "how far ONNX Runtime optimises the graph"),
+    Factor("tflite_kernels", "which kernels TFLite runs"),
+    Factor("torch_mode", "how torch runs an exported program"),
     Factor("threads", "threads of the runtime"),
     Factor("binding", "whether those threads are pinned to cores"),
 )

@@ -1,6 +1,6 @@
 """What a study asks for, checked for form but not looked up yet: models and data by name or path."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deltann.core.model import LabelSpace, Recipe
@@ -47,6 +47,22 @@ class ModelRequest:
     weights: str | None = None
     module: str | None = None
     trusted_code: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRequest:
+    """Conversions that a study names: `usual`, `all`, or the words of one route.
+
+    Attributes
+    ----------
+    words
+        As `core.converters.find_route` takes them; one word for `usual` and `all`.
+    where
+        Place of the request for error messages.
+    """
+
+    words: tuple[str, ...]
+    where: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

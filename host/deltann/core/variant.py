@@ -3,7 +3,17 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from deltann.core.factors import FACTOR_NAMES, Binding, Device, Importer, Runtime
+from deltann.core.factors import (
+    FACTOR_NAMES,
+    OPTION_FACTORS,
+    OWN_ENGINE,
+    USUAL_ROUTE,
+    Binding,
+    Device,
+    Importer,
+    Runtime,
+    RuntimeOption,
+)
 from deltann.core.hashing import digest_record, short
 
 DETECTED_CPU = "detected"
@@ -43,6 +53,12 @@ class Variant:
         The compiler's factors; None exactly when the runtime is not TVM.
     threads
         Threads of the runtime, at least 1.
+    route
+        The conversions from the model's framework to the importer's form, as a study spells them.
+    option
+        The value of the factor that only this runtime has; None where it has none.
+    engine
+        Name of the environment that the runtime is in; TVM's is always the agent's own.
     """
 
     runtime: Runtime
@@ -50,6 +66,9 @@ class Variant:
     tvm: TvmOptions | None
     threads: int
     binding: Binding = Binding.NONE
+    route: str = USUAL_ROUTE
+    option: RuntimeOption | None = None
+    engine: str = OWN_ENGINE
 
     def factors(self) -> dict[str, str | None]:
         """Return the value of every factor as text, None where the runtime does not have it."""
@@ -57,6 +76,8 @@ class Variant:
         values: dict[str, str | None] = {
             "runtime": self.runtime.value,
             "importer": self.importer.value,
+            "route": self.route,
+            "engine": None if tvm else self.engine,
             "device": self.device.value,
             "level": tvm.level if tvm else None,
             "passes": str(tvm.passes) if tvm else None,
@@ -66,8 +87,14 @@ class Variant:
             "fast_math": ("on" if tvm.fast_math else "off") if tvm else None,
             "threads": str(self.threads),
             "binding": self.binding.value,
+            **dict.fromkeys(OPTION_FACTORS.values()),
+            **self.options(),
         }
         return {name: values[name] for name in FACTOR_NAMES}
+
+    def options(self) -> dict[str, str]:
+        """Return what the runtime is told on the board, by the factor's name."""
+        return {} if self.option is None else {OPTION_FACTORS[self.runtime]: self.option.value}
 
     @property
     def device(self) -> Device:
@@ -79,6 +106,7 @@ class Variant:
         return {
             "runtime": self.runtime.value,
             "importer": self.importer.value,
+            "route": self.route,
             "tvm": asdict(self.tvm) if self.tvm else None,
         }
 
@@ -86,6 +114,12 @@ class Variant:
     def label(self) -> str:
         """A short name for people: what is not at its default."""
         parts = [self.runtime.value, self.importer.value]
+        if self.route != USUAL_ROUTE:
+            parts.append(f"by {self.route}")
+        if self.engine != OWN_ENGINE:
+            parts.append(self.engine)
+        if self.option is not None and self.option is not next(iter(type(self.option))):
+            parts.append(self.option.value)
         if self.tvm:
             if self.tvm.device is not Device.CPU:
                 parts.append(self.tvm.device.value)

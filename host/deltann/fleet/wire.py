@@ -7,7 +7,7 @@ import numpy as np
 
 from deltann.core.artifact import Artifact, TensorSpec
 from deltann.core.cpu_features import architecture_of, linux_flags
-from deltann.core.factors import Binding, Device
+from deltann.core.factors import OWN_ENGINE, Binding, Device
 from deltann.core.gpu import CUDA_VERSION
 from deltann.core.inputs import InputSet
 from deltann.core.record import KernelTime, Measurement, Reading
@@ -43,6 +43,8 @@ def trial_to_proto(lease_id: str, trial: Trial, artifact: Artifact, inputs: Inpu
         kernels=protocol.kernels,
         needs=_needs(artifact),
         device=trial.variant.device.value,
+        options=trial.variant.options(),
+        engine=_engine(trial),
     )
 
 
@@ -54,7 +56,14 @@ def worker_to_proto(lease_id: str, trial: Trial) -> pb.PrepareWorkerRequest:
         threads=trial.variant.threads,
         binding=_BINDINGS[trial.variant.binding],
         device=trial.variant.device.value,
+        options=trial.variant.options(),
+        engine=_engine(trial),
     )
+
+
+def _engine(trial: Trial) -> str:
+    """Return the engine as the wire names it: empty for the agent's own."""
+    return "" if trial.variant.engine == OWN_ENGINE else trial.variant.engine
 
 
 def reading_from_proto(message: pb.Reading) -> Reading:

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ def read_saved_model(path: Path, output: str | None) -> ModelHeader:
 def read_frozen_graph(path: Path, image_input: str | None, output: str | None) -> ModelHeader:
     """Return what a frozen graph declares of the input and the output that the study names.
 
+    A graph with one placeholder, or one end, leaves no choice: that need not be named.
+
     Raises
     ------
     ModelError
@@ -77,6 +80,8 @@ def read_frozen_graph(path: Path, image_input: str | None, output: str | None) -
             f"{path} is a graph whose weights are not frozen into it",
             hint="Freeze it (convert_variables_to_constants_v2), or give the SavedModel",
         )
+    image_input = image_input or _only(placeholders)
+    output = output or _only(_ends(nodes))
     if image_input is None or output is None:
         ends = enumerate_words(_ends(nodes)[:_SHOWN] or ["nothing"])
         lacking = enumerate_words(
@@ -101,6 +106,10 @@ def read_frozen_graph(path: Path, image_input: str | None, output: str | None) -
         inputs=(_placeholder(nodes[given], image_input),),
         outputs=(Port(output, None, ""),),
     )
+
+
+def _only(names: Sequence[str]) -> str | None:
+    return names[0] if len(names) == 1 else None
 
 
 class _Member:

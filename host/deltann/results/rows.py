@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltann.core.artifact import Artifact, BuildFailure, TensorSpec
-from deltann.core.factors import BOARD_FACTOR, FACTOR_NAMES, Device
+from deltann.core.factors import (
+    BOARD_FACTOR,
+    FACTOR_NAMES,
+    OWN_ENGINE,
+    USUAL_ROUTE,
+    Device,
+    OrtGraph,
+    Runtime,
+)
 from deltann.core.inputs import Sample, Thumbnails, UnreadableImage
 from deltann.core.outputs import Outputs
 from deltann.core.record import KernelTime, Measurement, Reading, TrialRecord
@@ -314,5 +322,12 @@ def _without(row: Row, *names: str) -> dict[str, Any]:
 
 def _factors(row: Row) -> dict[str, str | None]:
     factors = {name: row[name] for name in (*FACTOR_NAMES, BOARD_FACTOR)}
-    # A folder of before there were others says nothing of it.
-    return factors | {"device": row["device"] or Device.CPU.value}
+    # A folder of before there were others says nothing of them.
+    if row["device"] is None:
+        factors["device"] = Device.CPU.value
+    if row["route"] is None:
+        is_onnxruntime = row["runtime"] == Runtime.ONNXRUNTIME
+        factors["route"] = USUAL_ROUTE
+        factors["engine"] = OWN_ENGINE if is_onnxruntime else None
+        factors["ort_graph"] = OrtGraph.ALL.value if is_onnxruntime else None
+    return factors

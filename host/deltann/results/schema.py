@@ -19,7 +19,7 @@ from typing import Any
 from deltann.core.errors import MissingPackageError
 from deltann.results.tables import TABLES, Table
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 VERSION_KEY = "deltann_schema_version"
 
 

@@ -44,7 +44,7 @@ _ATTEMPT = (
 )
 
 # Factors that came after the first version of the schema.
-_SINCE = {"device": 3}
+_SINCE = {"device": 3} | dict.fromkeys(("route", "engine", "ort_graph", "tflite_kernels", "torch_mode"), 4)
 
 _SAMPLES = Table(
     "samples",

@@ -110,10 +110,12 @@ async def bundle_study(
         trials, artifacts = await _build(prepared, absent, folder, listener)
         path = output or Path(f"{folder.path.name}{SUFFIX}")
         requests = [
-            trial_to_proto("", trial, artifacts[trial.build_key], prepared.inputs) for trial in trials
+            trial_to_proto("", trial, artifacts[trial.build_key], prepared.inputs_of(trial))
+            for trial in trials
         ]
         blobs = {artifact.digest: artifact.path for artifact in artifacts.values()}
-        blobs[prepared.inputs.digest] = prepared.inputs.path
+        inputs = [prepared.inputs_of(trial) for trial in trials]
+        blobs |= {one.digest: one.path for one in inputs}
         digest = await asyncio.to_thread(write_bundle, path, requests, blobs, kit)
     sent = SentBundle(
         digest,

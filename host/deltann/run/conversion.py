@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from deltann.convert import check
 from deltann.convert.archive import unpack
 from deltann.convert.hop import HopResult, Limits, check_packages, missing_packages, run_hop
-from deltann.convert.registry import CONVERTERS, Converter, Route, find_route, routes
 from deltann.convert.runners import FormRun, read_weights, run_form
 from deltann.convert.warm import warm_children
 from deltann.convert.weights import match_weights
@@ -26,17 +25,19 @@ from deltann.core.conversion import (
     RouteRecord,
     WeightShare,
 )
+from deltann.core.converters import CONVERTERS, Converter, Route, find_route, routes
 from deltann.core.errors import DataError, ModelError, ResultsError, StudyError
 from deltann.core.form import SERVED_SUFFIX, SUFFIXES, Form
 from deltann.core.format import plural
 from deltann.core.framework import Framework
 from deltann.core.model import Recipe
 from deltann.core.recipes import build_recipe
-from deltann.core.request import DataRequest
+from deltann.core.request import DataRequest, ModelRequest
 from deltann.models.images import find_images
 from deltann.models.inputs import lookup_table, prepare_inputs
 from deltann.paths import cache_folder
-from deltann.run.source_form import Source, find_source, open_form
+from deltann.run.source_form import Source, find_source, open_form, recipe_by_shape
+from deltann.zoo import ENTRIES
 
 Array = NDArray[Any]
 Say = Callable[[str], None]
@@ -64,6 +65,8 @@ class ConversionRequest:
         Folder of photographs, or a packaged set; None: seeded random pixels.
     recipe
         Name of the preprocessing of a file; None: that of the zoo entry, or none.
+    weights
+        As in `ModelRequest`.
     """
 
     model: str
@@ -72,6 +75,7 @@ class ConversionRequest:
     all_routes: bool = False
     images: str | None = None
     recipe: str | None = None
+    weights: str | None = None
     limit: int | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -94,14 +98,14 @@ def convert_model(request: ConversionRequest, say: Say) -> ConversionRecord:
     ResultsError
         If the cache cannot be written.
     """
-    recipe = build_recipe({"name": request.recipe}) if request.recipe else None
-    source = find_source(request.model, recipe)
-    chosen, skipped = _choose(request, source.framework)
+    source = find_source(_model_request(request))
+    model = source.model
+    chosen, skipped = _choose(request, model.framework)
     with warm_children():
-        say(f"Reading {source.name} ({source.framework})")
-        opened = open_form(source, cache_folder("forms"), request.limits)
+        say(f"Reading {model.name} ({model.framework})")
+        opened = open_form(model, cache_folder("forms"), request.limits)
         if opened.form is None:
-            raise ModelError("the model has no form", where=source.name)
+            raise ModelError("the model has no form", where=model.name)
         images, words = _check_images(request, source, opened.form)
         checker = Checker(opened.form, images, request.limits)
         records = []
@@ -109,13 +113,24 @@ def convert_model(request: ConversionRequest, say: Say) -> ConversionRecord:
             say(f"Route: {route}")
             records.append(run_route(route, opened.form, checker, request.limits, say))
     return ConversionRecord(
-        model=source.name,
+        model=model.name,
         source=opened.form,
         images=words,
         source_s=opened.seconds,
         routes=tuple(records),
         skipped=skipped,
     )
+
+
+def _model_request(request: ConversionRequest) -> ModelRequest:
+    recipe = build_recipe({"name": request.recipe}) if request.recipe else None
+    entry, path = ENTRIES.get(request.model), Path(request.model).expanduser()
+    if recipe is not None and entry:
+        recipe = replace(recipe, size=entry.recipe.size, layout=entry.recipe.layout)
+    if recipe is not None and path.exists():
+        fitting = recipe_by_shape(ModelRequest(request.model))
+        recipe = replace(recipe, size=fitting.size, layout=fitting.layout, dtype=fitting.dtype)
+    return ModelRequest(request.model, recipe, weights=request.weights)
 
 
 def write_form(form: Form, path: Path) -> None:
@@ -197,46 +212,36 @@ def _check_ends(route: Route, source: Framework, target: Framework | None) -> No
 
 def _check_images(request: ConversionRequest, source: Source, form: Form) -> tuple[Array, str]:
     """Return the images that every form is run on, as the source takes them, and where they come from."""
-    recipe = _fitting(source, form)
+    recipe = source.model.recipe
     if request.images is None:
         random = np.random.default_rng(RANDOM_SEED)
         shape = (request.limit or RANDOM_IMAGES, *form.input.shape[1:])
         words = f"{plural(shape[0], 'image')} of random pixels, seed {RANDOM_SEED}"
-        if recipe is None and form.input.dtype != "uint8":
-            return random.uniform(-1, 1, shape).astype(np.float32), words
         pixels = random.integers(0, 256, shape, np.uint8)
-    elif recipe is None:
+        return as_taken(pixels, recipe), words
+    if not source.recipe_known:
         raise DataError(
-            f"{source.name} says nothing about how images become its input",
+            f"{source.model.name} says nothing about how images become its input",
             hint="Give its preprocessing by name with --recipe, or leave --images out",
         )
-    else:
-        found = find_images(DataRequest(request.images, limit=request.limit))
-        inputs = prepare_inputs(found, recipe, cache_folder("inputs"))
-        pixels = np.fromfile(inputs.path, np.uint8).reshape(-1, *form.input.shape[1:])
-        words = f"{plural(len(pixels), 'image')} of {request.images}"
-    if recipe is None or recipe.dtype == "uint8":
-        return pixels, words
-    return _look_up(pixels, lookup_table(recipe), form), words
+    found = find_images(DataRequest(request.images, limit=request.limit))
+    inputs = prepare_inputs(found, recipe, cache_folder("inputs"))
+    pixels = np.fromfile(inputs.path, np.uint8).reshape(-1, *form.input.shape[1:])
+    return as_taken(pixels, recipe), f"{plural(len(pixels), 'image')} of {request.images}"
 
 
-def _fitting(source: Source, form: Form) -> Recipe | None:
-    """Return the recipe at the model's own size and layout: its name says how, the model how large."""
-    recipe, shape = source.recipe, form.input.shape
-    if recipe is None:
-        return None
-    fitting = replace(recipe, layout=form.layout, size=shape[2])
-    if (fitting.shape, fitting.dtype) != (shape, form.input.dtype):
-        raise ModelError(
-            f"the recipe gives {fitting.shape} {fitting.dtype}, the input is {shape} {form.input.dtype}",
-            where=source.name,
-            hint="Choose the recipe of the model's family",
-        )
-    return fitting
+def as_taken(pixels: Array, recipe: Recipe) -> Array:
+    """Return prepared pixels as a model takes them: looked up in the recipe's table, or as they are.
 
-
-def _look_up(pixels: Array, table: Array, form: Form) -> Array:
-    channel_axis = 1 if form.layout == "NCHW" else 3
+    Parameters
+    ----------
+    pixels
+        uint8, (images, *shape without the batch), in the recipe's layout.
+    """
+    if recipe.dtype == "uint8":
+        return pixels
+    table = lookup_table(recipe)
+    channel_axis = 1 if recipe.layout == "NCHW" else 3
     planes = [table[channel][np.take(pixels, channel, channel_axis)] for channel in range(3)]
     return np.stack(planes, channel_axis).astype(np.float32)
 

@@ -266,6 +266,7 @@ def _facts_of(status: AgentStatus, listed: Board | None, cpu: CpuTarget | None) 
         emulated=status.emulated or (listed is not None and listed.emulated),
         devices=_devices_of_tvm(status),
         cuda_arch=(listed.cuda_arch if listed else None) or status.cuda_arch,
+        engines=_engines(status),
         facts=(
             *status.all_facts(),
             ("target", str(cpu or _NOT_KNOWN)),
@@ -299,6 +300,13 @@ def check_protocol(status: AgentStatus) -> None:
             where=f"board {status.board}",
             hint=f"Bring both to one release: ansible-playbook ansible/site.yml --limit {status.board}",
         )
+
+
+def _engines(status: AgentStatus) -> dict[str, dict[str, str | None]]:
+    found: dict[str, dict[str, str | None]] = {}
+    for one in status.of_engines:
+        found.setdefault(one.engine, {})[one.name] = None if one.version else one.reason
+    return found
 
 
 def _devices_of_tvm(status: AgentStatus) -> dict[Device, str | None]:

@@ -73,6 +73,8 @@ class Sitting:
         How it is waited for.
     artifacts
         By build key, of the builds that succeeded.
+    inputs_of
+        The inputs as a trial takes them.
     record
         Writes one attempt to disk, durably.
     unreached
@@ -83,7 +85,7 @@ class Sitting:
     facts: BoardFacts
     patience: Patience
     artifacts: Mapping[str, Artifact]
-    inputs: InputSet
+    inputs_of: Callable[[Trial], InputSet]
     attempts: Attempts
     record: Callable[[TrialRecord], None]
     listener: Listener
@@ -192,7 +194,7 @@ def _untried_record(sitting: Sitting, trial: Trial, end: TrialEnd) -> TrialRecor
         attempt=sitting.attempts.begin(trial),
         started_unix_ns=time.time_ns(),
         emulated=sitting.facts.emulated,
-        input_digest=sitting.inputs.digest,
+        input_digest=sitting.inputs_of(trial).digest,
     )
 
 
@@ -232,7 +234,7 @@ async def _measure_while_held(
 
 
 async def _send_files(sitting: Sitting, hold: _Hold, trial: Trial) -> None:
-    artifact, inputs = sitting.artifacts[trial.build_key], sitting.inputs
+    artifact, inputs = sitting.artifacts[trial.build_key], sitting.inputs_of(trial)
     blobs = [blob_of(artifact.path, artifact.digest), blob_of(inputs.path, inputs.digest)]
     shipment, _ = await asyncio.gather(
         hold.client.ship(hold.lease_id, blobs), hold.client.prepare_worker(hold.lease_id, trial)
@@ -241,7 +243,7 @@ async def _send_files(sitting: Sitting, hold: _Hold, trial: Trial) -> None:
 
 
 async def _attempt(sitting: Sitting, hold: _Hold, trial: Trial, waited_s: float) -> TrialEnd:
-    artifact, inputs = sitting.artifacts[trial.build_key], sitting.inputs
+    artifact, inputs = sitting.artifacts[trial.build_key], sitting.inputs_of(trial)
     attempt = sitting.attempts.begin(trial)
     sitting.listener(TrialStarted(trial, attempt))
     started_unix_ns = time.time_ns()

@@ -2,31 +2,56 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from deltann.convert.form import OnnxForm, onnx_form
-from deltann.core.artifact import BuildFailure
+import numpy as np
+
+from deltann.core.conversion import RouteRecord
 from deltann.core.format import plural
 from deltann.core.inputs import InputSet
+from deltann.core.model import Layout
+from deltann.core.trial import Trial
+from deltann.core.variant import Variant
 from deltann.models.inputs import prepare_inputs
 from deltann.paths import cache_folder
+from deltann.run.conversion import Array, as_taken
 from deltann.run.events import Listener, Note, Step
 from deltann.run.fleet import BoardAccess
+from deltann.run.forms import Forms
 from deltann.run.survey import NO_MEMORY, Memory, Survey, make_survey
-from deltann.run.workshop import Workshop
+from deltann.run.workshop import Workshop, limits_of
 from deltann.study.plan import Plan
 from deltann.study.study import Study
+
+CHECK_IMAGES = 20
+"""Every hop of a conversion is checked on so many of the study's images; the trials take them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A study looked up, its inputs and model ready, its trials planned."""
+    """A study looked up, its inputs and model ready, its trials planned.
+
+    Attributes
+    ----------
+    inputs
+        In the layout of the study's recipe.
+    other_inputs
+        The same images in another layout, where a form of the model takes that.
+    conversions
+        What converting the model showed, a record for each route.
+    """
 
     survey: Survey
     workshop: Workshop
     plan: Plan
     inputs: InputSet
+    other_inputs: Mapping[Layout, InputSet]
+    conversions: tuple[RouteRecord, ...] = ()
+
+    def inputs_of(self, trial: Trial) -> InputSet:
+        """Return the inputs as a trial takes them."""
+        return self.other_inputs.get(self.workshop.layout_of(trial), self.inputs)
 
 
 async def prepare(
@@ -46,31 +71,40 @@ async def prepare(
     """
     listener(Step(f"Looking at the model, the images and {plural(len(boards), 'board')}"))
     survey = await make_survey(study, boards, listener, memory)
-    listener(Step(f"Preparing {len(survey.images)} images, and the model as ONNX"))
-    inputs, form = await asyncio.gather(
-        asyncio.to_thread(prepare_inputs, survey.images, survey.model.recipe, cache_folder("inputs")),
-        _convert(survey),
-    )
-    for image in inputs.unreadable:
-        listener(Note(f"{image.sample_id} is left out: {image.reason}"))
-    workshop = Workshop(survey, form)
+    stop = threading.Event()
+    forms = Forms(survey.model, limits_of(survey, stop))
+    workshop = Workshop(survey, forms)
+    variants = [trial.variant for trial in workshop.plan().trials if trial.missing is None]
+    listener(Step(f"Preparing {len(survey.images)} images, and the model for {_words_of(variants)}"))
+    try:
+        inputs, _ = await asyncio.gather(
+            asyncio.to_thread(_prepare_inputs, survey, survey.model.recipe.layout),
+            asyncio.to_thread(forms.make_unchecked, variants),
+        )
+        for image in inputs.unreadable:
+            listener(Note(f"{image.sample_id} is left out: {image.reason}"))
+        checked = _first_images(survey, inputs)
+        await asyncio.to_thread(forms.make, variants, checked, lambda text: listener(Step(text)))
+    finally:
+        stop.set()
+    layouts = {forms.layout(variant) for variant in variants} - {survey.model.recipe.layout}
+    others = {layout: await asyncio.to_thread(_prepare_inputs, survey, layout) for layout in layouts}
     plan = workshop.plan()
     for warning in plan.warnings:
         listener(Note(warning))
-    return Prepared(survey, workshop, plan, inputs)
+    return Prepared(survey, workshop, plan, inputs, others, tuple(forms.records))
 
 
-async def _convert(survey: Survey) -> OnnxForm | BuildFailure:
-    limits = survey.study.build
-    stop = threading.Event()
-    try:
-        return await asyncio.to_thread(
-            onnx_form,
-            survey.model,
-            cache_folder("onnx"),
-            deadline_s=limits.deadline_s,
-            memory_limit_bytes=limits.memory_limit_bytes,
-            cancelled=stop,
-        )
-    finally:
-        stop.set()
+def _words_of(variants: Sequence[Variant]) -> str:
+    return ", ".join(dict.fromkeys(variant.importer.value for variant in variants)) or "no runtime"
+
+
+def _prepare_inputs(survey: Survey, layout: Layout) -> InputSet:
+    recipe = replace(survey.model.recipe, layout=layout)
+    return prepare_inputs(survey.images, recipe, cache_folder("inputs"))
+
+
+def _first_images(survey: Survey, inputs: InputSet) -> Array:
+    """Return the first images as the model takes them: (images, *shape without the batch)."""
+    pixels = np.memmap(inputs.path, np.uint8, "r").reshape(-1, *inputs.shape[1:])
+    return as_taken(np.array(pixels[:CHECK_IMAGES]), survey.model.recipe)

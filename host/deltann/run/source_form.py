@@ -1,48 +1,33 @@
-"""The model of a conversion, looked up and brought into the form of its framework."""
+"""A model as people have it, brought into its framework's form: the one file that loads without our code."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from deltann.convert.hop import CODE_VERSION, HopResult, Limits, run_kept
 from deltann.convert.packages import versions_of
 from deltann.core.errors import MissingPackageError, ModelError
-from deltann.core.form import SERVED_SUFFIX, SUFFIXES
+from deltann.core.form import SERVED_SUFFIX, layout_of
 from deltann.core.framework import Framework
-from deltann.core.hashing import digest_file, digest_record
-from deltann.core.model import Recipe
-from deltann.core.words import enumerate_words, suggest
+from deltann.core.hashing import digest_record
+from deltann.core.model import InputDtype, ModelKind, ModelSource, Recipe
+from deltann.core.request import ModelRequest
+from deltann.core.words import enumerate_words
+from deltann.models.fit import image_input
+from deltann.models.source import open_model, read_header
 from deltann.zoo import ENTRIES
 
 _TASK = "deltann.convert.converters.open_source"
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What a file may be: its suffix, its framework, how it begins, what reads it."""
-
-    name: str
-    suffix: str
-    framework: Framework
-    magic: tuple[bytes, ...]
-    packages: tuple[str, ...]
-    extra: str
-
-
-_KERAS = ("tensorflow", "keras")
-_ZIP = (b"PK\x03\x04",)
-_KINDS = (
-    _Kind("onnx", ".onnx", Framework.ONNX, (), ("onnx", "onnxruntime"), "host"),
-    _Kind("exported_program", ".pt2", Framework.TORCH, _ZIP, ("torch",), "torch"),
-    _Kind("served", SERVED_SUFFIX, Framework.KERAS, _ZIP, _KERAS, "tensorflow"),
-    _Kind("keras", ".keras", Framework.KERAS, _ZIP, _KERAS, "tensorflow"),
-    _Kind("h5", ".h5", Framework.KERAS, (b"\x89HDF",), _KERAS, "tensorflow"),
-    _Kind("saved_model", SUFFIXES[Framework.TF], Framework.TF, _ZIP, ("tensorflow",), "tensorflow"),
-    _Kind("frozen_graph", ".pb", Framework.TF, (), ("tensorflow",), "tensorflow"),
-    _Kind("tflite", ".tflite", Framework.TFLITE, (b"TFL3",), ("ai-edge-litert",), "tflite"),
-)
-_SAVED_MODEL = next(kind for kind in _KINDS if kind.name == "saved_model")
-_TFLITE_MAGIC_AT = 4
+_CODE = (ModelKind.TORCH_PICKLE, ModelKind.TORCH_MODULE)
+_NETWORK, _SERVED = "network", "served"
+_PACKAGES: dict[Framework, tuple[tuple[str, ...], str]] = {
+    Framework.ONNX: (("onnx", "onnxruntime"), "host"),
+    Framework.TORCH: (("torch",), "torch"),
+    Framework.KERAS: (("tensorflow", "keras"), "tensorflow"),
+    Framework.TF: (("tensorflow",), "tensorflow"),
+    Framework.TFLITE: (("ai-edge-litert",), "tflite"),
+}
+"""What loads a file of each framework, and the extra that has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,126 +36,130 @@ class Source:
 
     Attributes
     ----------
-    loader
-        What `deltann.zoo` makes it by; empty for a file that needs none of our code.
-    recipe
-        How images become its input; None where nobody said.
+    recipe_known
+        Whether somebody said how images become its input; else the recipe of the model has its shape alone.
     """
 
-    name: str
-    kind: str
-    framework: Framework
-    path: Path
-    loader: str
-    recipe: Recipe | None
-    packages: tuple[str, ...]
-    extra: str
+    model: ModelSource
+    recipe_known: bool
 
 
-def find_source(name_or_path: str, recipe: Recipe | None) -> Source:
+def find_source(request: ModelRequest) -> Source:
     """Return the model that words name: an entry of the zoo, or a file or folder of any framework.
 
     Raises
     ------
     ModelError
-        If there is none, or it is not what its name says.
+        As `models.source.open_model`; a recipe may be left out where the file says what its input is.
     MissingPackageError
-        If a package that loads it is not installed.
+        If a package that reads it is not installed.
     """
-    entry = ENTRIES.get(name_or_path)
-    if entry:
-        return Source(
-            name=entry.name,
-            kind="network",
-            framework=Framework(entry.framework),
-            path=entry.weights_path(),
-            loader=entry.name,
-            recipe=recipe or entry.recipe,
-            packages=entry.packages,
-            extra=entry.extra,
-        )
-    path = Path(name_or_path).expanduser()
-    kind = _kind_of(path, name_or_path)
-    source = Source(path.name, kind.name, kind.framework, path, "", recipe, kind.packages, kind.extra)
-    absent = _absent(source)
-    if absent:
-        raise MissingPackageError(
-            f"reading {path.name} needs {enumerate_words(absent)}",
-            hint=f"Run: pip install 'deltann[{kind.extra}]'",
-        )
-    return source
+    known = request.recipe is not None or request.name_or_path in ENTRIES
+    if not known and Path(request.name_or_path).expanduser().exists():
+        request = replace(request, recipe=recipe_by_shape(request))
+    model = open_model(request)
+    if model.path.name.endswith(SERVED_SUFFIX):
+        model = replace(model, framework=Framework.KERAS)
+    return Source(model, known)
 
 
-def open_form(source: Source, folder: Path, limits: Limits) -> HopResult:
+def absent_packages(model: ModelSource) -> tuple[tuple[str, ...], str]:
+    """Return what loading a model needs that is not installed, and the extra that has it."""
+    packages, extra = _packages(model)
+    versions = versions_of(packages)
+    if model.framework is Framework.TFLITE and versions_of(("tensorflow",))["tensorflow"]:
+        return (), extra  # it brings an interpreter, too
+    return tuple(name for name, version in versions.items() if version is None), extra
+
+
+def open_form(model: ModelSource, folder: Path, limits: Limits) -> HopResult:
     """Return the form of a model, made in a child process or found in `folder`.
 
     Raises
     ------
+    MissingPackageError
+        If a package that loads it is not installed.
     ModelError
         If it cannot be loaded: the child's own words say why.
     """
-    recipe = source.recipe
-    # What it was made of and by decides, not where it lies.
-    identity: dict[str, Any] = {
-        "kind": source.kind,
-        "framework": source.framework,
-        "loader": source.loader,
-        "shape": list(recipe.shape) if recipe else None,
-        "dtype": recipe.dtype if recipe else None,
-    }
-    versions = {name: version or "" for name, version in versions_of(source.packages).items()}
-    key = digest_record(
-        {**identity, "digest": _digest(source.path), "versions": versions, "code": CODE_VERSION}
-    )
-    request = {**identity, "path": str(source.path.absolute())}
-    result = run_kept(_TASK, request, folder / key, source.framework, limits, versions=versions)
+    absent, extra = absent_packages(model)
+    if absent:
+        raise MissingPackageError(
+            f"reading {model.name} needs {enumerate_words(absent)}",
+            hint=f"Run: pip install 'deltann[{extra}]'",
+        )
+    result = try_form(model, folder, limits)
     if result.form is None:
         raise ModelError(
             f"the model cannot be loaded: {result.message.rstrip('.')}",
-            where=source.loader or str(source.path),
+            where=model.zoo or model.module or str(model.path),
             hint=f"The end of its log is in {result.log}",
         )
     return result
 
 
-def _kind_of(path: Path, words: str) -> _Kind:
-    if path.is_dir():
-        if (path / "saved_model.pb").is_file():
-            return _SAVED_MODEL
-        raise ModelError(f"{words} is a folder, but no SavedModel", hint="Give the folder of saved_model.pb")
-    kind = next((kind for kind in _KINDS if path.name.lower().endswith(kind.suffix)), None)
-    if not path.is_file():
-        known = kind is not None or path.name != words
+def try_form(model: ModelSource, folder: Path, limits: Limits, *, only_kept: bool = False) -> HopResult:
+    """Return how bringing a model into its form ended; with `only_kept`, as `run_kept`."""
+    kind = _kind_of(model)
+    # What it was made of and by decides, not where it lies.
+    identity: dict[str, Any] = {
+        "kind": kind,
+        "framework": model.framework,
+        "shape": list(model.recipe.shape),
+        "dtype": model.recipe.dtype,
+        "input": model.input,
+        "output": model.output,
+        "signature": model.signature,
+    }
+    packages, _ = _packages(model)
+    versions = {name: version or "" for name, version in versions_of(packages).items()}
+    key = digest_record(
+        {
+            **identity,
+            "network": model.identity() if kind == _NETWORK else None,
+            "digest": model.digest,
+            "versions": versions,
+            "code": CODE_VERSION,
+        }
+    )
+    request = {**identity, "loader": model.loader, "path": str(model.path.absolute())}
+    return run_kept(
+        *(_TASK, request, folder / key, model.framework, limits), versions=versions, only_kept=only_kept
+    )
+
+
+def recipe_by_shape(request: ModelRequest) -> Recipe:
+    """Return a recipe that only says what the input looks like, from what the file declares.
+
+    Raises
+    ------
+    ModelError
+        If it does not say, or that is no square image.
+    """
+    header = read_header(Path(request.name_or_path).expanduser(), image=request.input, output=request.output)
+    port = image_input(header, request.input)
+    dims = request.input_shape or port.known_dims(header.path)
+    shape = tuple(dim if isinstance(dim, int) else 0 for dim in dims)
+    layout = layout_of(shape)
+    sides = shape[2:] if layout == "NCHW" else shape[1:3]
+    if len(shape) != 4 or len(set(sides)) != 1 or not sides[0]:
         raise ModelError(
-            f"there is no model file {words}" if known else f"{words!r} is neither in the zoo nor a file",
-            hint="Give the path of an existing file" if known else suggest(words, ENTRIES),
+            f"{request.name_or_path} does not say how large its images are",
+            hint="Give its preprocessing by name with --recipe",
         )
-    if kind is None:
-        suffixes = enumerate_words(kind.suffix for kind in _KINDS)
-        raise ModelError(
-            f"{words} has no suffix of a model",
-            hint=f"Give a zoo name ({', '.join(ENTRIES)}), a SavedModel, or a file in {suffixes}",
-        )
-    with path.open("rb") as file:
-        head = file.read(16)
-    begins = head[_TFLITE_MAGIC_AT:] if kind.name == "tflite" else head
-    if kind.magic and not begins.startswith(kind.magic):
-        raise ModelError(
-            f"{words} is {'empty' if not head else f'no {kind.suffix} file, whatever its name says'}",
-            hint="Export or download the model again",
-        )
-    return kind
+    half = (127.5, 127.5, 127.5)
+    dtype: InputDtype = "uint8" if port.dtype == "uint8" else "float32"
+    return Recipe("squash", sides[0], 1.0, "bilinear", "rgb", half, half, layout, dtype)
 
 
-def _absent(source: Source) -> list[str]:
-    packages = source.packages
-    if source.kind == "tflite" and versions_of(("tensorflow",))["tensorflow"]:
-        return []  # it brings an interpreter, too
-    return [name for name, version in versions_of(packages).items() if version is None]
+def _packages(model: ModelSource) -> tuple[tuple[str, ...], str]:
+    entry = ENTRIES.get(model.zoo or "")
+    return (entry.packages, entry.extra) if entry else _PACKAGES[model.framework]
 
 
-def _digest(path: Path) -> str:
-    if path.is_file():
-        return digest_file(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return digest_record({file.relative_to(path).as_posix(): digest_file(file) for file in files})
+def _kind_of(model: ModelSource) -> str:
+    """Return what the child is to read: code that makes a network, or a file of some kind."""
+    if model.path.name.endswith(SERVED_SUFFIX):
+        return _SERVED
+    is_code = model.zoo or model.trusted_code or model.kind in _CODE
+    return _NETWORK if is_code or model.kind is None else model.kind.value

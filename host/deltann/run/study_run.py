@@ -215,7 +215,7 @@ async def build_trials(
             facts=prepared.survey.board(board.name),
             patience=NO_PATIENCE if board.name == LOCAL_BOARD else THE_USUAL_PATIENCE,
             artifacts=artifacts,
-            inputs=prepared.inputs,
+            inputs_of=prepared.inputs_of,
             attempts=attempts,
             record=record,
             listener=listener,

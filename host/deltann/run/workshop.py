@@ -1,23 +1,28 @@
 """From trials to artifacts: what is to be built for a variant and a board, and how."""
 
 import contextlib
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
 
 from deltann.compile.build import BuildRequest, build, build_key, find_artifact, past_builds_s
-from deltann.convert.form import OnnxForm, find_form, form_key
+from deltann.convert.hop import Limits
 from deltann.core.artifact import Artifact, BuildFailure, CpuTarget, TensorSpec
 from deltann.core.board import BoardFacts
+from deltann.core.converters import CONVERTERS
 from deltann.core.errors import BoardError, CompileError
-from deltann.core.factors import Device, Importer, Runtime
+from deltann.core.factors import READS, USUAL_ROUTE, Device, Runtime
+from deltann.core.framework import Framework
 from deltann.core.gpu import NVRTC_PACKAGE, GpuTarget
+from deltann.core.model import Layout
 from deltann.core.passes import resolve_passes
 from deltann.core.trial import Trial
 from deltann.core.variant import DETECTED_CPU, TvmOptions, Variant
 from deltann.paths import cache_folder
 from deltann.run.build import BuildJob
+from deltann.run.forms import Forms, StudyForm
 from deltann.run.history import read_latencies
 from deltann.run.survey import Survey
 from deltann.study.estimate import History
@@ -34,56 +39,61 @@ class Workshop:
 
     Parameters
     ----------
-    form
-        The model as ONNX, or why it could not be converted; None before anybody has tried, which is
-        enough for a plan.
+    forms
+        Those of the model; for a plan none of them needs to be made.
     """
 
-    def __init__(self, survey: Survey, form: OnnxForm | BuildFailure | None) -> None:
+    def __init__(self, survey: Survey, forms: Forms) -> None:
         self._survey = survey
-        self._form = form
+        self._forms = forms
         self._folder = cache_folder("builds")
 
     @classmethod
     def before_conversion(cls, survey: Survey) -> "Workshop":
         """Return a workshop that converts nothing: it uses what an earlier run has left, if anything."""
-        return cls(survey, find_form(survey.model, cache_folder("onnx")))
+        workshop = cls(survey, Forms(survey.model, limits_of(survey)))
+        workshop._forms.find(trial.variant for trial in workshop.plan().trials)
+        return workshop
 
     def plan(self) -> Plan:
         """Return the plan of the study, with what the cache has and earlier runs measured."""
-        built = dict(past_builds_s(self._folder))
-        if isinstance(self._form, OnnxForm):
-            built[self._form.digest] = self._form.convert_s
+        survey = self._survey
+        built = {**past_builds_s(self._folder), **self._forms.made_s()}
         return make_plan(
-            self._survey.study,
-            self._survey.model,
-            self._survey.boards,
-            _tool_versions(),
+            survey.study,
+            survey.model,
+            survey.boards,
+            _tool_versions(_converter_packages(survey)),
             History(built, read_latencies()),
             build_key_of=self.key_of,
-            images=len(self._survey.images),
+            why_no_form=self._forms.why_not,
+            images=len(survey.images),
         )
 
     def key_of(self, variant: Variant, board: BoardFacts) -> str:
         """Return the name of the artifact of a variant for a board."""
         if variant.tvm is None:
-            return self._onnx_digest()
+            return self._forms.digest(variant)
         return build_key(self._request(variant, variant.tvm, board))
+
+    def layout_of(self, trial: Trial) -> Layout:
+        """Return the layout of the inputs that a trial takes."""
+        return self._forms.layout(trial.variant)
 
     def jobs(self, trials: Iterable[Trial]) -> dict[str, BuildJob]:
         """Return a job for each different artifact of the trials, by build key."""
         return {trial.build_key: self._job(trial) for trial in trials}
 
     def _job(self, trial: Trial) -> BuildJob:
-        variant, form = trial.variant, self._form
-        if isinstance(form, BuildFailure) and (variant.importer is Importer.ONNX):
+        variant, form = trial.variant, self._forms.get(trial.variant)
+        if form is None:
+            raise CompileError("the model was not converted yet", where=variant.label)
+        if isinstance(form, BuildFailure):
             failure = replace(form, build_key=trial.build_key)
             return BuildJob(variant.label, lambda _: failure, cached=True)
-        if variant.tvm is None and isinstance(form, OnnxForm):
-            artifact = _onnx_artifact(form)
-            return BuildJob(variant.label, lambda _: artifact, cached=True)
         if variant.tvm is None:
-            raise CompileError("the model was not converted to ONNX yet", where=variant.label)
+            artifact = _as_artifact(form, variant.runtime)
+            return BuildJob(variant.label, lambda _: artifact, cached=True)
         request = self._request(variant, variant.tvm, self._survey.board(trial.board))
         limits = self._survey.study.build
         work = partial(
@@ -97,25 +107,26 @@ class Workshop:
         return BuildJob(variant.label, lambda stop: work(cancelled=stop), cached=cached)
 
     def _request(self, variant: Variant, options: TvmOptions, board: BoardFacts) -> BuildRequest:
-        model, form = self._survey.model, self._form
-        from_torch = variant.importer is Importer.TORCH
+        model, form = self._survey.model, self._forms.get(variant)
         shape, dtype = model.recipe.shape, model.recipe.dtype
+        made = form if isinstance(form, StudyForm) else None
         return BuildRequest(
             importer=variant.importer,
-            model=model.loader if from_torch else str(form.path if isinstance(form, OnnxForm) else ""),
-            model_digest=model.digest if from_torch else self._onnx_digest(),
+            model=made.model if made else "",
+            model_digest=self._forms.digest(variant),
             options=options,
             passes=resolve_passes(options.level, options.passes, options.device),
             cpu=_cpu_for(options, board),
-            input=form.input if isinstance(form, OnnxForm) else TensorSpec("image", shape, dtype),
-            output=form.output if isinstance(form, OnnxForm) else TensorSpec("scores", (), dtype),
+            input=made.input if made else TensorSpec("image", shape, dtype),
+            output=made.output if made else TensorSpec("scores", (), dtype),
             gpu=_gpu_for(options, board),
         )
 
-    def _onnx_digest(self) -> str:
-        if isinstance(self._form, OnnxForm):
-            return self._form.digest
-        return form_key(self._survey.model)
+
+def limits_of(survey: Survey, cancelled: threading.Event | None = None) -> Limits:
+    """Return the study's limits for child processes."""
+    limits = survey.study.build
+    return Limits(limits.deadline_s, limits.memory_limit_bytes, cancelled)
 
 
 def _cpu_for(options: TvmOptions, board: BoardFacts) -> CpuTarget:
@@ -136,10 +147,12 @@ def _gpu_for(options: TvmOptions, board: BoardFacts) -> GpuTarget | None:
     return GpuTarget(options.device, (board.cuda_arch or "") if options.device is Device.CUDA else "")
 
 
-def _onnx_artifact(form: OnnxForm) -> Artifact:
+def _as_artifact(form: StudyForm, runtime: Runtime) -> Artifact:
+    if form.path is None:
+        raise CompileError("the model has no file", where=runtime.value)
     return Artifact(
         build_key=form.digest,
-        runtime=Runtime.ONNXRUNTIME,
+        runtime=runtime,
         path=form.path,
         digest=form.digest,
         size_bytes=form.size_bytes,
@@ -149,14 +162,25 @@ def _onnx_artifact(form: OnnxForm) -> Artifact:
         cpu_features=(),
         passes=(),
         tool_versions=form.tool_versions,
-        build_s=form.convert_s,
+        build_s=form.seconds,
     )
 
 
-def _tool_versions() -> dict[str, str]:
+def _converter_packages(survey: Survey) -> set[str]:
+    """Return the packages of converters, where the study does more than make plain ONNX of torch."""
+    factors, source = survey.study.factors, survey.model.framework
+    read = {READS[runtime].value for runtime in factors.runtime if runtime is not Runtime.TVM}
+    read |= {importer.value for importer in factors.importer if Runtime.TVM in factors.runtime}
+    is_plain = source in (Framework.TORCH, Framework.ONNX) and read <= {"onnx", source.value}
+    if is_plain and {route.words for route in factors.route} == {(USUAL_ROUTE,)}:
+        return set()
+    return {name for converter in CONVERTERS for name in converter.packages}
+
+
+def _tool_versions(others: Iterable[str]) -> dict[str, str]:
     """Return the versions of the installed tools that have a hand in a variant, by package name."""
     versions = {}
-    for name in _TOOLS:
+    for name in (*_TOOLS, *others):
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     return versions

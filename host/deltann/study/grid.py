@@ -1,13 +1,20 @@
 """The grid: every combination of the factors' values that can be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from deltann.core.factors import Device, Importer, Runtime
+from deltann.core.board import BoardFacts
+from deltann.core.converters import find_route, routes
+from deltann.core.factors import READS, USUAL_ROUTE, Device, Importer, Runtime
 from deltann.core.framework import Framework
+from deltann.core.request import RouteRequest
 from deltann.core.variant import TvmOptions, Variant
+from deltann.study.shape import ALL_ROUTES
 from deltann.study.study import FactorValues, why_unfit
+
+MOST_ROUTES = 3
+"""As many routes of one pair of frameworks as `all` stands for, the best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,47 +25,106 @@ class LeftOut:
     reason: str
 
 
-def make_grid(factors: FactorValues, framework: Framework, cores: int) -> tuple[list[Variant], list[LeftOut]]:
+def make_grid(
+    factors: FactorValues, framework: Framework, board: BoardFacts
+) -> tuple[list[Variant], list[LeftOut]]:
     """Return every variant once, and the combinations that were left out.
 
-    A runtime that lacks a factor has one variant for all values of it. ONNX Runtime always reads ONNX.
+    A runtime that lacks a factor has one variant for all values of it. Each runtime but TVM reads one form.
 
     Parameters
     ----------
     framework
-        The framework of the model: a file of ONNX cannot be imported as torch.
-    cores
-        The number of threads where the study gives none.
+        The framework of the model, where every route begins.
+    board
+        For its engines, and its cores: the number of threads where the study gives none.
     """
-    left_out: list[LeftOut] = []
-    importers = _importers(factors, framework, left_out)
-    options = list(_tvm_options(factors, left_out))
+    left_out: dict[LeftOut, None] = {}
     variants: dict[Variant, None] = {}
+    threads = factors.threads or (board.cores,)
     for runtime in factors.runtime:
-        tvm = runtime is Runtime.TVM
-        for importer, compiler, threads, binding in product(
-            importers if tvm else (Importer.ONNX,),
-            options if tvm else (None,),
-            factors.threads or (cores,),
-            factors.binding,
+        forms = list(_forms(runtime, factors, framework, left_out))
+        if runtime is Runtime.TVM:
+            compilers = list(_tvm_options(factors, left_out))
+            for (importer, route), compiler, count, binding in product(
+                forms, compilers, threads, factors.binding
+            ):
+                variants[Variant(runtime, importer, compiler, count, binding, route)] = None
+            continue
+        engines = _engines(runtime, factors, board, left_out)
+        for (importer, route), engine, option, count, binding in product(
+            forms, engines, factors.options(runtime), threads, factors.binding
         ):
-            variants[Variant(runtime, importer, compiler, threads, binding)] = None
-    return list(variants), left_out if Runtime.TVM in factors.runtime else []
+            variants[Variant(runtime, importer, None, count, binding, route, option, engine)] = None
+    left_out.update(dict.fromkeys(_useless_routes(factors.route, framework, variants)))
+    return list(variants), list(left_out)
 
 
-def _importers(factors: FactorValues, framework: str, left_out: list[LeftOut]) -> tuple[Importer, ...]:
-    if framework != "onnx" or Importer.TORCH not in factors.importer:
-        return factors.importer
-    left_out.append(LeftOut("tvm/torch", "the model is an ONNX file, which the importer torch cannot read"))
-    return tuple(importer for importer in factors.importer if importer is not Importer.TORCH)
+def _forms(
+    runtime: Runtime, factors: FactorValues, framework: Framework, left_out: dict[LeftOut, None]
+) -> Iterator[tuple[Importer, str]]:
+    """Return the forms that a runtime, or TVM's importers, are to read: importer and route to it."""
+    importers = factors.importer if runtime is Runtime.TVM else (READS[runtime],)
+    for importer in importers:
+        found = list(dict.fromkeys(_routes_to(importer, factors.route, framework)))
+        if not found:
+            name = f"tvm/{importer.value}" if runtime is Runtime.TVM else runtime.value
+            left_out[LeftOut(name, f"no route of the study ends at {importer.value}")] = None
+        yield from ((importer, route) for route in found)
 
 
-def _tvm_options(factors: FactorValues, left_out: list[LeftOut]) -> Iterator[TvmOptions]:
+def _routes_to(importer: Importer, asked: Sequence[RouteRequest], framework: Framework) -> Iterator[str]:
+    target = Framework(importer.value)
+    for request in asked:
+        if request.words == (USUAL_ROUTE,):
+            yield USUAL_ROUTE
+        elif request.words == (ALL_ROUTES,):
+            yield USUAL_ROUTE
+            if target != framework:
+                yield from (",".join(route.words) for route in routes(framework, target, MOST_ROUTES)[1:])
+        else:
+            route = find_route(request.words)
+            if (route.source, route.target) == (framework, target):
+                yield ",".join(request.words)
+
+
+def _useless_routes(
+    asked: Sequence[RouteRequest], framework: Framework, variants: Mapping[Variant, None]
+) -> Iterator[LeftOut]:
+    """Return the routes that no variant takes, with the reason."""
+    taken = {variant.route for variant in variants}
+    for request in asked:
+        text = ",".join(request.words)
+        if text in (USUAL_ROUTE, ALL_ROUTES) or text in taken:
+            continue
+        route = find_route(request.words)
+        if route.source != framework:
+            reason = f"the route begins with {route.source}, the model is a {framework} model"
+        else:
+            reason = f"no runtime or importer of the study reads {route.target}"
+        yield LeftOut(f"route {text}", reason)
+
+
+def _engines(
+    runtime: Runtime, factors: FactorValues, board: BoardFacts, left_out: dict[LeftOut, None]
+) -> list[str]:
+    """Return the engines that a runtime may be in; one that the board has, without this runtime, is none."""
+    chosen = []
+    for engine in factors.engine:
+        reason = board.why_no_runtime(runtime, engine) if engine in board.engines else None
+        if reason is None:
+            chosen.append(engine)
+        else:
+            left_out[LeftOut(f"{runtime.value}/{engine}", f"board {board.name}: {reason}")] = None
+    return chosen
+
+
+def _tvm_options(factors: FactorValues, left_out: dict[LeftOut, None]) -> Iterator[TvmOptions]:
     for device, level, edits in product(factors.device, factors.level, factors.passes):
         misfit = why_unfit(level, edits, device)
         if misfit:
             on = "" if device is Device.CPU else f"{device.value}/"
-            left_out.append(LeftOut(f"tvm/{on}{level}/{edits}", misfit.what))
+            left_out[LeftOut(f"tvm/{on}{level}/{edits}", misfit.what)] = None
             continue
         for llvm_opt, mcpu, mattr, fast_math in product(
             factors.llvm_opt, factors.mcpu, factors.mattr, factors.fast_math

@@ -6,25 +6,28 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from deltann.core.board import BoardFacts
-from deltann.core.errors import ModelError, StudyError
-from deltann.core.factors import BOARD_FACTOR, FACTOR_NAMES, Device, Importer, Runtime
-from deltann.core.framework import Framework
+from deltann.core.errors import StudyError
+from deltann.core.factors import BOARD_FACTOR, FACTOR_NAMES, READS, TVM_IMPORTERS, Device, Importer, Runtime
 from deltann.core.gpu import NVRTC_PACKAGE, why_no_cuda
 from deltann.core.hashing import digest_record, short
 from deltann.core.model import ModelSource
 from deltann.core.pairs import find_pairs
 from deltann.core.trial import Trial
 from deltann.core.variant import DETECTED_CPU, Variant, variant_id
-from deltann.core.words import enumerate_words, suggest
+from deltann.core.words import suggest
 from deltann.study.estimate import Estimate, History, estimate
 from deltann.study.grid import LeftOut, make_grid
 from deltann.study.study import Study
 
-RUN_DIRECTLY = (Framework.TORCH, Framework.ONNX)
-"""Frameworks whose models the importers and runtimes of a study read."""
-
 BuildKeyOf = Callable[[Variant, BoardFacts], str]
 """Names the artifact of a variant for a board: a hash of everything that its bytes depend on."""
+
+WhyNoForm = Callable[[Variant], str | None]
+"""Says why the form that a variant reads cannot be made here; None when it can."""
+
+
+def _every_form(_variant: Variant) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ def make_plan(
     history: History | None = None,
     *,
     build_key_of: BuildKeyOf,
+    why_no_form: WhyNoForm = _every_form,
     images: int | None = None,
 ) -> Plan:
     """Return the plan of a study: every variant that can be, on every board.
@@ -107,23 +111,22 @@ def make_plan(
         What earlier runs tell; None for nothing.
     build_key_of
         Asked only about trials that can run, once for each artifact and board.
+    why_no_form
+        Asked about variants whose runtime is there, once for each importer and route.
     images
         Inputs of each trial, for the estimate; None when not known.
 
     Raises
     ------
-    ModelError
-        If studies do not run models of its framework.
     StudyError
         If a board's facts are not given, or no combination of the factors can be.
     """
-    _check_framework(study, model)
     history = history or History()
-    planner = _Planner(study, model, tool_versions, build_key_of)
+    planner = _Planner(study, model, tool_versions, build_key_of, why_no_form)
     trials: dict[str, Trial] = {}
     left_out: dict[LeftOut, None] = {}
     for board in _find_boards(study, boards):
-        variants, omitted = make_grid(study.factors, model.framework, board.cores)
+        variants, omitted = make_grid(study.factors, model.framework, board)
         left_out.update(dict.fromkeys(omitted))
         trials.update((trial.trial_id, trial) for trial in planner.trials(variants, board))
     if not trials:
@@ -163,6 +166,7 @@ class _Planner:
         model: ModelSource,
         tool_versions: Mapping[str, str],
         build_key_of: BuildKeyOf,
+        why_no_form: WhyNoForm,
     ) -> None:
         self._study = study
         self._model = model
@@ -171,6 +175,8 @@ class _Planner:
         self._protocol = asdict(study.protocol)
         self._tool_versions = dict(tool_versions)
         self._build_key_of = build_key_of
+        self._why_no_form = why_no_form
+        self._forms: dict[tuple[object, ...], str | None] = {}
 
     def trials(self, variants: Sequence[Variant], board: BoardFacts) -> list[Trial]:
         build_keys: dict[tuple[object, ...], str] = {}
@@ -178,7 +184,7 @@ class _Planner:
         for variant in variants:
             identity = variant_id(variant, self._model_digest, self._tool_versions)
             missing = self._why_missing(variant, board)
-            build = (variant.runtime, variant.importer, variant.tvm)
+            build = (variant.runtime, variant.importer, variant.route, variant.tvm)
             if missing is None and build not in build_keys:
                 build_keys[build] = self._build_key_of(variant, board)
             trials.append(
@@ -205,9 +211,14 @@ class _Planner:
 
     def _why_missing(self, variant: Variant, board: BoardFacts) -> str | None:
         runtime = variant.runtime.value
-        reason = board.runtimes.get(runtime, f"its agent does not know {runtime}")
+        reason = board.why_no_runtime(runtime, variant.engine)
         if reason is not None:
             return f"board {board.name} cannot run {runtime}: {reason}"
+        form = (variant.runtime is Runtime.TVM, variant.importer, variant.route)
+        if form not in self._forms:
+            self._forms[form] = self._why_no_form(variant)
+        if self._forms[form] is not None:
+            return self._forms[form]
         needs_torch = variant.importer is Importer.TORCH or self._model.framework == "torch"
         if needs_torch and "torch" not in self._tool_versions:
             return "the package torch is not installed; pip install 'deltann[torch]' has it"
@@ -224,17 +235,6 @@ class _Planner:
         if device is Device.CUDA and NVRTC_PACKAGE not in self._tool_versions:
             return f"the package {NVRTC_PACKAGE} is not installed; pip install 'deltann[cuda]' has it"
         return None
-
-
-def _check_framework(study: Study, model: ModelSource) -> None:
-    if model.framework not in RUN_DIRECTLY:
-        words = study.model.name_or_path
-        raise ModelError(
-            f"{model.name} is a model of {model.framework}, and studies run those of "
-            f"{enumerate_words(RUN_DIRECTLY)} alone",
-            where=study.model.where,
-            hint=f"Convert it first: deltann convert {words} --to onnx",
-        )
 
 
 def _find_boards(study: Study, boards: Sequence[BoardFacts]) -> list[BoardFacts]:
@@ -269,15 +269,23 @@ def _warn_of_pairs(factors: Sequence[Mapping[str, str | None]], pairs: Mapping[s
     return [
         f"no two trials differ in {name} alone, so nothing will be said about it.{_advice(name, factors)}"
         for name in (*FACTOR_NAMES, BOARD_FACTOR)
-        if not pairs.get(name) and len({trial[name] for trial in factors} - {None}) > 1
+        if not pairs.get(name) and len(_chosen(name, factors)) > 1
     ]
 
 
+def _chosen(name: str, factors: Sequence[Mapping[str, str | None]]) -> set[str]:
+    """Return the values of a factor that somebody chose; a runtime that reads one form leaves no choice."""
+    free = [trial for trial in factors if name != "importer" or trial["runtime"] == Runtime.TVM]
+    return {value for trial in free if (value := trial[name]) is not None}
+
+
 def _advice(name: str, factors: Sequence[Mapping[str, str | None]]) -> str:
-    if name == "runtime" and not any(
-        trial["runtime"] == Runtime.TVM and trial["importer"] == Importer.ONNX for trial in factors
-    ):
-        return " ONNX Runtime reads ONNX: add onnx to the importers."
+    others = {Runtime(trial["runtime"] or "") for trial in factors} - {Runtime.TVM}
+    if name == "runtime" and len(others) == 1:
+        (other,) = others
+        reads = READS[other].value
+        if READS[other] in TVM_IMPORTERS and reads not in _chosen("importer", factors):
+            return f" {other.value} reads {reads}: add {reads} to the importers."
     if name == BOARD_FACTOR and len({trial["threads"] for trial in factors}) > 1:
         return " The boards have different numbers of cores: give threads in the study."
     return ""

@@ -10,7 +10,18 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from deltann.core.factors import Binding, Device, Importer, Runtime
+from deltann.core.factors import (
+    OWN_ENGINE,
+    TVM_IMPORTERS,
+    USUAL_ROUTE,
+    Binding,
+    Device,
+    Importer,
+    OrtGraph,
+    Runtime,
+    TfliteKernels,
+    TorchMode,
+)
 from deltann.core.passes import LEVELS, PASSES
 from deltann.core.variant import DETECTED_CPU
 from deltann.core.words import suggest
@@ -18,6 +29,7 @@ from deltann.study.refusal import refusal
 from deltann.study.units import parse_duration_s, parse_share, parse_size_bytes
 
 SCHEMA = 1
+ALL_ROUTES = "all"
 MAX_THREADS = 1024
 
 _T = TypeVar("_T")
@@ -46,6 +58,14 @@ def _check_name(value: str) -> str:
         raise refusal(
             f"the name {value!r} cannot name a folder",
             "Use at most 64 letters, digits, dots, dashes and underscores, a letter or digit first",
+        )
+    return value
+
+
+def _check_engine(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+        raise refusal(
+            f"{value!r} names no engine", f"Write {OWN_ENGINE!r}, or a name that the board's agent lists"
         )
     return value
 
@@ -80,6 +100,14 @@ def _as_lists(value: Any) -> Any:
     """Return a list of lists. A flag, or a list of nothing but flags, is one value."""
     if isinstance(value, list) and value and not any(isinstance(item, list) for item in value):
         return [value]
+    return [_as_list(item) for item in value] if isinstance(value, list) else [[value]]
+
+
+def _as_routes(value: Any) -> Any:
+    """Return a list of routes, each a list of words; frameworks and converters alone are one route."""
+    alone = (USUAL_ROUTE, ALL_ROUTES)
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return [[item] for item in value] if any(item in alone for item in value) else [value]
     return [_as_list(item) for item in value] if isinstance(value, list) else [[value]]
 
 
@@ -130,10 +158,14 @@ Names = Annotated[list[_T], BeforeValidator(_as_list), AfterValidator(_distinct)
 # An enumeration's values are given as text, which a strict field would refuse.
 DeviceName = Annotated[Device, Field(strict=False), _known(Device, "device")]
 RuntimeName = Annotated[Runtime, Field(strict=False), _known(Runtime, "runtime")]
-ImporterName = Annotated[Importer, Field(strict=False), _known(Importer, "importer")]
+ImporterName = Annotated[Importer, Field(strict=False), _known(TVM_IMPORTERS, "importer")]
+OrtGraphName = Annotated[OrtGraph, Field(strict=False), _known(OrtGraph, "graph optimization")]
+TfliteKernelsName = Annotated[TfliteKernels, Field(strict=False), _known(TfliteKernels, "kernels")]
+TorchModeName = Annotated[TorchMode, Field(strict=False), _known(TorchMode, "mode")]
 BindingName = Annotated[Binding, Field(strict=False), _known(Binding, "binding")]
 Level = Annotated[str, _known(LEVELS, "level")]
 PassName = Annotated[str, _known(PASSES, "pass")]
+EngineName = Annotated[str, AfterValidator(_check_engine)]
 CpuName = Annotated[str, AfterValidator(_check_cpu)]
 Feature = Annotated[str, AfterValidator(_check_feature)]
 DurationS = Annotated[float, BeforeValidator(parse_duration_s)]
@@ -197,8 +229,15 @@ class FactorsShape(Shape):
 
     noun = "factor"
 
-    runtime: Values[RuntimeName] = list(Runtime)
+    runtime: Values[RuntimeName] = [Runtime.TVM, Runtime.ONNXRUNTIME]
     importer: Values[ImporterName] = [Importer.ONNX]
+    route: Annotated[
+        list[Annotated[list[str], AfterValidator(_filled)]],
+        BeforeValidator(_as_routes),
+        AfterValidator(_filled),
+        AfterValidator(_distinct),
+    ] = [[USUAL_ROUTE]]
+    engine: Values[EngineName] = [OWN_ENGINE]
     device: Values[DeviceName] = [Device.CPU]
     level: Values[Level] = ["O3"]
     passes: Values[EditsShape] = [EditsShape()]
@@ -211,6 +250,9 @@ class FactorsShape(Shape):
         AfterValidator(_distinct),
     ] = [[]]
     fast_math: Values[bool] = [False]
+    ort_graph: Values[OrtGraphName] = [OrtGraph.ALL]
+    tflite_kernels: Values[TfliteKernelsName] = [TfliteKernels.DEFAULT]
+    torch_mode: Values[TorchModeName] = [TorchMode.EXPORTED]
     threads: Values[Annotated[int, Field(ge=1, le=MAX_THREADS)]] | None = None
     binding: Values[BindingName] = [Binding.NONE]
 

@@ -8,17 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from deltann.core.comparison import Thresholds
+from deltann.core.converters import find_route
 from deltann.core.errors import BoardError, ModelError, StudyError
-from deltann.core.factors import Binding, Device, Importer, Runtime
+from deltann.core.factors import (
+    USUAL_ROUTE,
+    Binding,
+    Device,
+    Importer,
+    OrtGraph,
+    Runtime,
+    RuntimeOption,
+    TfliteKernels,
+    TorchMode,
+)
 from deltann.core.model import LabelSpace, Recipe
 from deltann.core.passes import resolve_passes
 from deltann.core.recipes import build_recipe
-from deltann.core.request import DataRequest, ModelRequest
+from deltann.core.request import DataRequest, ModelRequest, RouteRequest
 from deltann.core.trial import TimingProtocol
 from deltann.core.variant import PassEdits
 from deltann.core.words import suggest
 from deltann.study.check import Where, check_shape
 from deltann.study.shape import (
+    ALL_ROUTES,
     SCHEMA,
     DataShape,
     EditsShape,
@@ -49,6 +61,8 @@ class FactorValues:
 
     runtime: tuple[Runtime, ...]
     importer: tuple[Importer, ...]
+    route: tuple[RouteRequest, ...]
+    engine: tuple[str, ...]
     device: tuple[Device, ...]
     level: tuple[str, ...]
     passes: tuple[PassEdits, ...]
@@ -56,8 +70,19 @@ class FactorValues:
     mcpu: tuple[str, ...]
     mattr: tuple[tuple[str, ...], ...]
     fast_math: tuple[bool, ...]
+    ort_graph: tuple[OrtGraph, ...]
+    tflite_kernels: tuple[TfliteKernels, ...]
+    torch_mode: tuple[TorchMode, ...]
     threads: tuple[int, ...] | None
     binding: tuple[Binding, ...]
+
+    def options(self, runtime: Runtime) -> tuple[RuntimeOption | None, ...]:
+        """Return the values of the factor that only this runtime has; one None where it has none."""
+        if runtime is Runtime.ONNXRUNTIME:
+            return self.ort_graph
+        if runtime is Runtime.TFLITE:
+            return self.tflite_kernels
+        return self.torch_mode if runtime is Runtime.TORCH else (None,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +338,11 @@ def _make_factors(shape: FactorsShape, source: _Source) -> FactorValues:
     return FactorValues(
         runtime=tuple(shape.runtime),
         importer=tuple(shape.importer),
+        route=tuple(
+            _make_route(words, source.where(("factors", "route", index)))
+            for index, words in enumerate(shape.route)
+        ),
+        engine=tuple(shape.engine),
         device=tuple(shape.device),
         level=tuple(shape.level),
         passes=edits,
@@ -320,9 +350,21 @@ def _make_factors(shape: FactorsShape, source: _Source) -> FactorValues:
         mcpu=tuple(shape.mcpu),
         mattr=tuple(tuple(flags) for flags in shape.mattr),
         fast_math=tuple(shape.fast_math),
+        ort_graph=tuple(shape.ort_graph),
+        tflite_kernels=tuple(shape.tflite_kernels),
+        torch_mode=tuple(shape.torch_mode),
         threads=tuple(shape.threads) if shape.threads else None,
         binding=tuple(shape.binding),
     )
+
+
+def _make_route(words: Sequence[str], where: str) -> RouteRequest:
+    if len(words) > 1 or words[0] not in (USUAL_ROUTE, ALL_ROUTES):
+        try:
+            find_route(words)
+        except StudyError as error:
+            raise StudyError(error.what, where=where, hint=error.hint) from None
+    return RouteRequest(tuple(words), where)
 
 
 def why_unfit(level: str, edits: PassEdits, device: Device) -> StudyError | None:

@@ -103,6 +103,8 @@ def _factors(factors: FactorValues) -> dict[str, Any]:
     content: dict[str, Any] = {
         "runtime": [runtime.value for runtime in factors.runtime],
         "importer": [importer.value for importer in factors.importer],
+        "route": [words[0] if len(words) == 1 else list(words) for words in _routes(factors)],
+        "engine": list(factors.engine),
         "device": [device.value for device in factors.device],
         "level": list(factors.level),
         "passes": [_edits(edits) for edits in factors.passes],
@@ -110,11 +112,18 @@ def _factors(factors: FactorValues) -> dict[str, Any]:
         "mcpu": list(factors.mcpu),
         "mattr": [list(flags) for flags in factors.mattr],
         "fast_math": list(factors.fast_math),
+        "ort_graph": [value.value for value in factors.ort_graph],
+        "tflite_kernels": [value.value for value in factors.tflite_kernels],
+        "torch_mode": [value.value for value in factors.torch_mode],
         "binding": [binding.value for binding in factors.binding],
     }
     if factors.threads is not None:
         content["threads"] = list(factors.threads)
     return content
+
+
+def _routes(factors: FactorValues) -> list[tuple[str, ...]]:
+    return [route.words for route in factors.route]
 
 
 def _edits(edits: PassEdits) -> dict[str, list[str]]:

@@ -260,8 +260,8 @@ def test_open_says_what_is_wrong(make_folder, tmp_path):
     folder = make_folder()
     file = folder.path / "run.json"
     header = json.loads(file.read_text())
-    file.write_text(json.dumps({**header, "schema_version": 4}))
-    with pytest.raises(ResultsError, match=r"newer deltann \(schema 4, this one reads 3\)\. Update deltann"):
+    file.write_text(json.dumps({**header, "schema_version": 5}))
+    with pytest.raises(ResultsError, match=r"newer deltann \(schema 5, this one reads 4\)\. Update deltann"):
         RunFolder.open(folder.path)
     for damaged in ("", "[1]", '{"schema_version": 1}', '{"schema_version": "1"}', "{}", "\x00"):
         file.write_text(damaged)
@@ -292,14 +292,17 @@ def test_table_of_another_version_or_shape_is_refused(make_folder):
     folder.write_attempt(records.success(OUTPUTS))
     (file,) = folder.finished_files("latencies")
     table = pq.read_table(file)
-    pq.write_table(table.replace_schema_metadata({"deltann_schema_version": "4"}), file)
+    pq.write_table(table.replace_schema_metadata({"deltann_schema_version": "5"}), file)
     with pytest.raises(ResultsError, match="newer deltann"):
         folder.load()
-    for version in ("1", "2", "3"):
+    for version in ("1", "2", "3", "4"):
         other = pa.table({"a": [1]}).replace_schema_metadata({"deltann_schema_version": version})
         pq.write_table(other, file)
         with pytest.raises(ResultsError, match="columns of its table"):
             folder.load()
+
+
+NEW_FACTORS = ["device", "route", "engine", "ort_graph", "tflite_kernels", "torch_mode"]
 
 
 def make_older(folder: RunFolder) -> None:
@@ -313,7 +316,7 @@ def make_older(folder: RunFolder) -> None:
         if file.parent.name == "telemetry":
             table = table.select(TELEMETRY_1)
         if file.parent.name == "trials":
-            table = table.drop_columns(["device"])
+            table = table.drop_columns(NEW_FACTORS)
         pq.write_table(table.replace_schema_metadata({"deltann_schema_version": "1"}), file)
 
 
@@ -332,7 +335,9 @@ def test_folder_of_an_older_schema_is_read_and_continued(make_folder):
     for name in NEW_IN_2:
         assert {getattr(reading, name) for reading in old.readings} == {None}, name
     assert new.readings == later.readings
-    assert (old.factors["device"], new.factors["device"]) == ("cpu", "cpu")
+    for name in NEW_FACTORS:
+        assert old.factors[name] == new.factors[name], name
+    assert (old.factors["device"], old.factors["route"]) == ("cpu", "usual")
     top = "select attempt, cpu_freq_mhz, power_mode, rails['VDD_IN'] from telemetry "
     top += "where phase != 'after' order by reading_index, trial_id"
     assert connect(reopened).sql(top).fetchall() == [

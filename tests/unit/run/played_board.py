@@ -151,7 +151,7 @@ def make_sitting(
             )
             for key in ("key", "large")
         },
-        inputs=InputSet(file, "1" * 64, spec.shape, 1, None, (), (), ()),
+        inputs_of=lambda _: InputSet(file, "1" * 64, spec.shape, 1, None, (), (), ()),
         attempts=Attempts(allowed),
         record=records.append,
         listener=lambda event: notes.append(event.text) if isinstance(event, Note) else None,

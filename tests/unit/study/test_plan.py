@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from deltann.core.artifact import CpuTarget
 from deltann.core.board import BoardFacts
-from deltann.core.errors import ModelError, StudyError
-from deltann.core.factors import Device
+from deltann.core.converters import find_route
+from deltann.core.errors import StudyError
+from deltann.core.factors import Device, Runtime
 from deltann.core.framework import Framework
 from deltann.core.model import LabelSpace, ModelSource
 from deltann.core.pairs import pair_factor
@@ -24,14 +25,14 @@ from deltann.study.study import Study, load_study
 
 TORCH_MODEL = ModelSource(
     name="net",
-    framework="torch",
+    framework=Framework.TORCH,
     zoo="net",
     path=Path("net.pth"),
     digest="0" * 64,
     recipe=NAMED_RECIPES["torchvision"],
     labels=LabelSpace(),
 )
-ONNX_MODEL = replace(TORCH_MODEL, framework="onnx", zoo=None, path=Path("net.onnx"))
+ONNX_MODEL = replace(TORCH_MODEL, framework=Framework.ONNX, zoo=None, path=Path("net.onnx"))
 LOCAL = BoardFacts(
     name="local",
     cpu=CpuTarget("x86_64-linux-gnu", "znver4"),
@@ -118,15 +119,9 @@ def test_edit_that_misses_a_level_is_left_out_with_a_reason(tmp_path: Path) -> N
     assert "FuseTIR" in plan.left_out[0].reason
 
 
-def test_file_of_onnx_cannot_be_imported_as_torch(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, {"importer": ["torch", "onnx"], "threads": 1}, model=ONNX_MODEL)
-    assert labels(plan) == ["tvm/onnx/O3/1t", "onnxruntime/onnx/1t"]
-    assert "ONNX file" in plan.left_out[0].reason
-
-
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"no combination.*ONNX file"):
-        plan_of(tmp_path, {"runtime": "tvm", "importer": "torch"}, model=ONNX_MODEL)
+    with pytest.raises(StudyError, match=r"no combination.*the route begins with keras"):
+        plan_of(tmp_path, {"runtime": "tvm", "route": ["keras", "onnx"]}, model=ONNX_MODEL)
 
 
 def test_runtime_that_a_board_lacks_is_missing(tmp_path: Path) -> None:
@@ -336,12 +331,116 @@ def test_edits_that_fit_one_device_leave_the_others_out(tmp_path):
     assert "not for the device cpu" in plan.left_out[0].reason
 
 
-@pytest.mark.parametrize("framework", ["keras", "tf", "tflite"])
-def test_models_of_other_frameworks_are_sent_to_be_converted(tmp_path: Path, framework: str) -> None:
-    with pytest.raises(ModelError) as caught:
-        plan_of(tmp_path, {}, model=replace(TORCH_MODEL, framework=Framework(framework), zoo=None))
-    assert caught.value.where == f"{tmp_path / 'study.yaml'}:1"
-    assert caught.value.what == (
-        f"net is a model of {framework}, and studies run those of torch and onnx alone"
+@pytest.mark.parametrize(
+    ("framework", "importer"), [("keras", "onnx"), ("tf", "torch"), ("tflite", "tflite"), ("onnx", "torch")]
+)
+def test_a_model_of_any_framework_is_imported_by_the_usual_route(
+    tmp_path: Path, framework: str, importer: str
+) -> None:
+    model = replace(ONNX_MODEL, framework=Framework(framework))
+    plan = plan_of(tmp_path, {"runtime": "tvm", "importer": importer, "threads": 1}, model=model)
+    assert labels(plan) == [f"tvm/{importer}/O3/1t"]
+    assert plan.trials[0].factors()["route"] == "usual"
+    assert plan.left_out == ()
+
+
+EVERYTHING = replace(LOCAL, runtimes=dict.fromkeys(Runtime, None))
+
+
+def test_each_runtime_has_its_form_its_option_and_its_pairs(tmp_path: Path) -> None:
+    factors = {
+        "runtime": [runtime.value for runtime in Runtime],
+        "importer": "tflite",
+        "ort_graph": ["all", "off"],
+        "tflite_kernels": ["default", "reference"],
+        "torch_mode": "eager",
+        "threads": 1,
+    }
+    plan = plan_of(tmp_path, factors, boards=(EVERYTHING,))
+    assert labels(plan) == [
+        "tvm/tflite/O3/1t",
+        "onnxruntime/onnx/1t",
+        "onnxruntime/onnx/off/1t",
+        "tflite/tflite/1t",
+        "tflite/tflite/reference/1t",
+        "torch/torch/eager/1t",
+        "tensorflow/tf/1t",
+    ]
+    # TVM reads what TFLite reads; the others differ from each other in the runtime alone, whatever they read.
+    between = {("tvm", "tflite"): 2, ("onnxruntime", "tflite"): 4, ("onnxruntime", "torch"): 2}
+    between |= {("onnxruntime", "tensorflow"): 2, ("tflite", "torch"): 2, ("tflite", "tensorflow"): 2}
+    between |= {("torch", "tensorflow"): 1}
+    assert plan.pairs == {"runtime": sum(between.values()), "ort_graph": 1, "tflite_kernels": 1}
+    assert [trial.variant.options() for trial in plan.trials[2:4]] == [
+        {"ort_graph": "off"},
+        {"tflite_kernels": "default"},
+    ]
+    assert plan.warnings == ()
+
+
+def test_routes_are_a_factor_of_what_they_lead_to(tmp_path: Path) -> None:
+    factors = {
+        "runtime": ["onnxruntime", "tflite"],
+        "route": ["usual", ["torch", "onnx", "tf", "tflite"], ["keras", "onnx"], ["torch", "onnx", "keras"]],
+        "threads": 1,
+    }
+    plan = plan_of(tmp_path, factors, boards=(EVERYTHING,))
+    assert labels(plan) == [
+        "onnxruntime/onnx/1t",
+        "tflite/tflite/1t",
+        "tflite/tflite/by torch,onnx,tf,tflite/1t",
+    ]
+    assert plan.pairs == {"runtime": 1, "route": 1}
+    assert [(item.what, item.reason) for item in plan.left_out] == [
+        ("route keras,onnx", "the route begins with keras, the model is a torch model"),
+        ("route torch,onnx,keras", "no runtime or importer of the study reads keras"),
+    ]
+
+
+def test_all_routes_are_the_best_few(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"runtime": "tflite", "route": "all", "threads": 1}, boards=(EVERYTHING,))
+    texts = [trial.variant.route for trial in plan.trials]
+    assert texts[0] == "usual"
+    assert len(set(texts)) == 3
+    assert all(find_route(text.split(",")).target is Framework.TFLITE for text in texts[1:])
+
+
+def test_a_runtime_without_a_route_to_its_form_is_left_out(tmp_path: Path) -> None:
+    factors = {"runtime": ["onnxruntime", "tflite"], "route": ["torch", "onnx"], "threads": 1}
+    plan = plan_of(tmp_path, factors, boards=(EVERYTHING,))
+    assert labels(plan) == ["onnxruntime/onnx/by torch,onnx/1t"]
+    assert [(item.what, item.reason) for item in plan.left_out] == [
+        ("tflite", "no route of the study ends at tflite")
+    ]
+
+
+def test_engines_stand_side_by_side(tmp_path: Path) -> None:
+    old = {"tflite": None, "onnxruntime": "the package onnxruntime is not installed"}
+    board = replace(EVERYTHING, engines={"tflite-2.14": old})
+    factors = {"runtime": ["tflite", "onnxruntime"], "engine": ["own", "tflite-2.14"], "threads": 1}
+    plan = plan_of(tmp_path, factors, boards=(board,))
+    assert labels(plan) == ["tflite/tflite/1t", "tflite/tflite/tflite-2.14/1t", "onnxruntime/onnx/1t"]
+    assert plan.pairs == {"runtime": 1, "engine": 1}
+    assert [item.what for item in plan.left_out] == ["onnxruntime/tflite-2.14"]
+    elsewhere = plan_of(tmp_path, factors, boards=(EVERYTHING,))
+    assert [trial.missing for trial in elsewhere.trials if trial.variant.engine != "own"] == [
+        f"board local cannot run {runtime}: its agent lists no engine 'tflite-2.14'; it has none"
+        for runtime in ("tflite", "onnxruntime")
+    ]
+
+
+def test_a_form_that_cannot_be_made_is_missing_and_asked_for_once(tmp_path: Path) -> None:
+    asked: list[Variant] = []
+
+    def why_no_form(variant: Variant) -> str | None:
+        asked.append(variant)
+        return "the converter onnx2keras needs tensorflow" if variant.runtime is Runtime.TFLITE else None
+
+    study = study_of(tmp_path, {"runtime": ["tflite", "onnxruntime"], "threads": [1, 2]})
+    plan = make_plan(
+        study, TORCH_MODEL, (EVERYTHING,), TOOLS, build_key_of=build_key_of, why_no_form=why_no_form
     )
-    assert caught.value.hint == "Convert it first: deltann convert net --to onnx"
+    assert [trial.missing for trial in plan.trials] == ["the converter onnx2keras needs tensorflow"] * 2 + [
+        None
+    ] * 2
+    assert len(asked) == 2

@@ -9,11 +9,20 @@ from hypothesis import strategies as st
 
 from deltann.core.comparison import Thresholds
 from deltann.core.errors import ModelError, StudyError
-from deltann.core.factors import Binding, Device, Importer, Runtime
+from deltann.core.factors import (
+    TVM_IMPORTERS,
+    Binding,
+    Device,
+    Importer,
+    OrtGraph,
+    Runtime,
+    TfliteKernels,
+    TorchMode,
+)
 from deltann.core.model import LabelSpace
 from deltann.core.passes import LEVELS, PASSES
 from deltann.core.recipes import NAMED_RECIPES
-from deltann.core.request import DataRequest, ModelRequest
+from deltann.core.request import DataRequest, ModelRequest, RouteRequest
 from deltann.core.trial import TimingProtocol
 from deltann.core.variant import PassEdits
 from deltann.study.study import BuildLimits, FactorValues, Study, load_study, study_from_options, why_unfit
@@ -70,6 +79,8 @@ def test_defaults(tmp_path: Path) -> None:
     assert study.factors == FactorValues(
         runtime=(Runtime.TVM, Runtime.ONNXRUNTIME),
         importer=(Importer.ONNX,),
+        route=(RouteRequest(("usual",)),),
+        engine=("own",),
         device=(Device.CPU,),
         level=("O3",),
         passes=(PassEdits(),),
@@ -77,6 +88,9 @@ def test_defaults(tmp_path: Path) -> None:
         mcpu=("detected",),
         mattr=((),),
         fast_math=(False,),
+        ort_graph=(OrtGraph.ALL,),
+        tflite_kernels=(TfliteKernels.DEFAULT,),
+        torch_mode=(TorchMode.EXPORTED,),
         threads=None,
         binding=(Binding.NONE,),
     )
@@ -129,6 +143,23 @@ def test_flags_of_one_value_need_no_second_list(
     assert study.factors.mattr == expected
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("usual", [("usual",)]),
+        ("[usual, all]", [("usual",), ("all",)]),
+        ("[keras, onnx, torch]", [("keras", "onnx", "torch")]),
+        ("[usual, [keras, tf2onnx, onnx]]", [("usual",), ("keras", "tf2onnx", "onnx")]),
+        ("[[keras, onnx], [keras, tf]]", [("keras", "onnx"), ("keras", "tf")]),
+    ],
+)
+def test_one_route_needs_no_second_list(
+    tmp_path: Path, written: str, expected: list[tuple[str, ...]]
+) -> None:
+    study = load_study(write(tmp_path, LEAST + f"factors: {{route: {written}}}"))
+    assert [route.words for route in study.factors.route] == expected
+
+
 def test_word_for_a_model_is_a_path_where_there_is_such_a_file(tmp_path: Path) -> None:
     (tmp_path / "net").touch()
     text = "schema: 1\ndata: foolbox\nmodel: {}\n"
@@ -150,6 +181,19 @@ def test_word_for_a_model_is_a_path_where_there_is_such_a_file(tmp_path: Path) -
         (LEAST + "factors:\n  runtime: TVN", 5, "unknown runtime 'TVN'", "Did you mean 'tvm'?"),
         (LEAST + "factors:\n  runtime: [tvm,\n    onnx]", 6, "unknown runtime 'onnx'", "onnxruntime"),
         (LEAST + "factors:\n  importer: onx", 5, "unknown importer 'onx'", "'onnx'"),
+        (LEAST + "factors:\n  importer: tf", 5, "unknown importer 'tf'", "'tflite'"),
+        (LEAST + "factors:\n  route: [keras, onyx]", 5, "'onyx' in the route is neither", "'onnx'"),
+        (
+            LEAST + "factors:\n  route:\n  - usual\n  - [torch, keras]",
+            7,
+            "no converter goes from torch",
+            "torch,onnx",
+        ),
+        (LEAST + "factors:\n  route: [[usual, torch]]", 5, "'usual' in the route is neither", "torch"),
+        (LEAST + "factors:\n  route: []", 5, "the list is empty", "at least one"),
+        (LEAST + "factors:\n  route: 7", 5, "7 is not right for 'route'", "string"),
+        (LEAST + "factors:\n  torch_mode: jit", 5, "unknown mode 'jit'", "exported"),
+        (LEAST + "factors:\n  engine: ../x", 5, "'../x' names no engine", "'own'"),
         (LEAST + "factors:\n  binding: core", 5, "unknown binding 'core'", "'cores'"),
         (LEAST + "factors:\n  passes:\n  - drop: [FuseOp]", 6, "unknown pass 'FuseOp'", "'FuseOps'"),
         (LEAST + "factors:\n  passes: [{drops: FuseOps}]", 5, "unknown key 'drops'", "'drop'"),
@@ -312,10 +356,21 @@ def fits_a_level(factors: FactorValues) -> bool:
     )
 
 
+ROUTES = [
+    RouteRequest(words)
+    for words in (
+        ("usual",),
+        ("all",),
+        ("keras", "onnx"),
+        ("keras", "tf2onnx", "onnx", "onnx2torch", "torch"),
+    )
+]
 FACTORS = st.builds(
     FactorValues,
     runtime=some(st.sampled_from(Runtime)),
-    importer=some(st.sampled_from(Importer)),
+    importer=some(st.sampled_from(TVM_IMPORTERS)),
+    route=some(st.sampled_from(ROUTES), max_size=3),
+    engine=some(WORD, max_size=2),
     device=some(st.sampled_from(Device)),
     level=some(st.sampled_from(sorted(LEVELS))),
     passes=st.just((PassEdits(),)) | some(EDITS, max_size=2),
@@ -323,6 +378,9 @@ FACTORS = st.builds(
     mcpu=some(WORD.filter(lambda name: name != "native"), max_size=3),
     mattr=some(FLAGS, max_size=3),
     fast_math=some(st.booleans()),
+    ort_graph=some(st.sampled_from(OrtGraph)),
+    tflite_kernels=some(st.sampled_from(TfliteKernels)),
+    torch_mode=some(st.sampled_from(TorchMode)),
     threads=st.none() | some(st.integers(1, 64), max_size=3),
     binding=some(st.sampled_from(Binding)),
 ).filter(fits_a_level)

@@ -1,7 +1,7 @@
 """Forms read and written inside a child process, one way for all converters."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -102,13 +102,13 @@ def save_keras_as_tf(model: Any, given: TensorSpec, path: Path) -> tuple[TensorS
         return saved_model_specs(folder, given)
 
 
-def load_saved_model(form: Form) -> tuple[Path, Callable[[Any], Any]]:
+def load_saved_model(form: Form) -> tuple[Path, Any]:
     """Return the folder of a packed SavedModel and its function from an image to scores."""
     folder = unpack(form.path, Path(tempfile.mkdtemp()))
     return folder, saved_function(folder)
 
 
-def saved_function(folder: Path) -> Callable[[Any], Any]:
+def saved_function(folder: Path) -> Any:
     """Return the function of a SavedModel's signature.
 
     Raises

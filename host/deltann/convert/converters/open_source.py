@@ -34,16 +34,19 @@ def open_source(request: dict[str, Any]) -> dict[str, Any]:
     ----------
     request
         `kind`, a key of `_READERS`; `path`; `framework` and `loader` (for the kind `network`, as
-        `deltann.zoo` takes it); `shape` and `dtype` of the input where a recipe gives them, else None;
-        `folder` for the form.
+        `deltann.zoo` takes it); `shape` and `dtype` of the input; names of `input`, `output` and
+        `signature` where the model has several, else None; `folder` for the form.
     """
+    if request["signature"] not in (None, SIGNATURE):
+        raise ModelError(
+            f"the model is run by the signature {request['signature']!r}, its form has {SIGNATURE!r} alone",
+            hint=f"Save it with signatures={{{SIGNATURE!r}: function}}",
+        )
     return _READERS[request["kind"]](request)
 
 
 def _network(request: dict[str, Any]) -> dict[str, Any]:
     spec = _wanted(request)
-    if spec is None:
-        raise ModelError("a network made by code needs a recipe: it gives the shape of the input")
     if request["framework"] == Framework.KERAS:
         return _keras_network(request)
     import torch
@@ -100,7 +103,7 @@ def _onnx(request: dict[str, Any]) -> dict[str, Any]:
     onnx.checker.check_model(model)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
-    outputs = model.graph.output
+    outputs = [value for value in model.graph.output if request["output"] in (None, value.name)]
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelError(f"the ONNX model has {len(inputs)} inputs and {len(outputs)} outputs")
     dims = [dim.dim_value or None for dim in inputs[0].type.tensor_type.shape.dim]
@@ -180,6 +183,9 @@ def _frozen_graph(request: dict[str, Any]) -> dict[str, Any]:
     images = [node for node in graph.node if node.op == "Placeholder"]
     used = {name.split(":")[0].lstrip("^") for node in graph.node for name in node.input}
     ends = [node for node in graph.node if node.name not in used and node.op not in {"NoOp", "Const"}]
+    by_name = {node.name: node for node in graph.node}
+    if request["input"] and request["output"]:
+        images, ends = ([by_name[request[key].partition(":")[0]]] for key in ("input", "output"))
     if len(images) != 1 or len(ends) != 1:
         raise ModelError(f"the graph has {len(images)} inputs and {len(ends)} outputs")
     wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
@@ -201,9 +207,7 @@ def _frozen_graph(request: dict[str, Any]) -> dict[str, Any]:
     return answer(made, given, taken)
 
 
-def _wanted(request: dict[str, Any]) -> TensorSpec | None:
-    if request["shape"] is None:
-        return None
+def _wanted(request: dict[str, Any]) -> TensorSpec:
     return TensorSpec(INPUT_NAME, tuple(request["shape"]), request["dtype"])
 
 

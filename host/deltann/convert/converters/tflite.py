@@ -1,4 +1,8 @@
-"""Keras or SavedModel to TFLite, float, by TensorFlow's own converter."""
+"""Keras or SavedModel to TFLite, float, by TensorFlow's own converter, for a batch of 1.
+
+A batch left open would leave operators in the file that compute shapes: no delegate takes those, and TVM's
+importer cannot read them.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from deltann.child import serve
-from deltann.convert.converters.files import answer, file_of, load_keras, load_saved_model, source_of
+from deltann.convert.converters.files import (
+    INPUT_NAME,
+    answer,
+    file_of,
+    load_keras,
+    load_saved_model,
+    source_of,
+)
 from deltann.core.artifact import TensorSpec
 from deltann.core.errors import ModelError
 from deltann.core.framework import Framework
@@ -22,8 +33,11 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
 
     form, made = source_of(request), file_of(request, Framework.TFLITE)
     if form.framework is Framework.TF:
-        folder, _ = load_saved_model(form)
-        made.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(folder)).convert())
+        _, run = load_saved_model(form)
+        signature = tf.TensorSpec(form.input.shape, form.input.dtype, name=INPUT_NAME)
+        function = tf.function(run).get_concrete_function(signature)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function], run.keep)
+        made.write_bytes(converter.convert())
         given, taken = tflite_specs(made)
     elif request["options"].get("concrete"):
         model = load_keras(form)
@@ -39,9 +53,12 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
 
 def write_tflite(model: Any, path: Path) -> tuple[TensorSpec, TensorSpec]:
     """Write a Keras model as a float TFLite file and return its input and output."""
+    import keras
     import tensorflow as tf
 
-    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    image = keras.Input(batch_shape=(1, *model.input_shape[1:]), dtype=model.inputs[0].dtype, name=INPUT_NAME)
+    fixed = keras.Model(image, model(image, training=False))
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(fixed).convert())
     return tflite_specs(path)
 
 

@@ -81,6 +81,12 @@ class Route:
         """The framework that it ends with."""
         return self.converters[-1].target
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that spell it, every converter named."""
+        steps = ((converter.name, str(converter.target)) for converter in self.converters)
+        return (str(self.source), *(word for step in steps for word in step))
+
     def __str__(self) -> str:
         steps = (f"-{converter.name}-> {converter.target}" for converter in self.converters)
         return f"{self.source} {' '.join(steps)}"

@@ -5,7 +5,7 @@ import pytest
 from deltann.convert import packages as packages_module
 from deltann.convert.hop import check_packages
 from deltann.convert.packages import versions_of
-from deltann.convert.registry import CONVERTERS, HUB_OPSET, find_route, routes
+from deltann.core.converters import CONVERTERS, HUB_OPSET, find_route, routes
 from deltann.core.errors import MissingPackageError, StudyError
 from deltann.core.framework import Framework
 

@@ -1,0 +1,360 @@
+"""The forms of a study's model: for each importer and route, what the runtimes of its trials read."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from deltann.convert.form import OnnxForm, find_form, form_key, onnx_form
+from deltann.convert.hop import HopResult, Limits, missing_packages, run_hop
+from deltann.convert.packages import how_to_get, versions_of
+from deltann.convert.warm import warm_children
+from deltann.core.artifact import BuildFailure, TensorSpec
+from deltann.core.conversion import RouteRecord
+from deltann.core.converters import CONVERTERS, Converter, Route, find_route, routes
+from deltann.core.errors import ModelError
+from deltann.core.factors import USUAL_ROUTE, Importer, Runtime
+from deltann.core.form import Form
+from deltann.core.framework import Framework
+from deltann.core.hashing import digest_record
+from deltann.core.model import Layout, ModelKind, ModelSource
+from deltann.core.variant import Variant
+from deltann.core.words import enumerate_words
+from deltann.paths import cache_folder
+from deltann.run.conversion import Checker, Say, run_route
+from deltann.run.source_form import absent_packages, try_form
+
+Array = NDArray[Any]
+
+_KINDS = {Framework.TORCH: ModelKind.EXPORTED_PROGRAM, Framework.ONNX: ModelKind.ONNX}
+
+
+@dataclass(frozen=True, slots=True)
+class FormKey:
+    """What tells the forms of one model apart.
+
+    Attributes
+    ----------
+    by_code
+        Whether TVM imports the network as the code that it is, without a file between.
+    """
+
+    importer: Importer
+    route: str
+    by_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StudyForm:
+    """The model as an importer or a runtime reads it.
+
+    Attributes
+    ----------
+    model
+        What the importer is told: the file's path, or what `deltann.zoo` loads the network by.
+    path
+        None where there is no file.
+    digest
+        Of the file, or of the weights.
+    layout
+        Of its input.
+    seconds
+        Wall time of making it, over all its hops.
+    """
+
+    model: str
+    path: Path | None
+    digest: str
+    size_bytes: int
+    input: TensorSpec
+    output: TensorSpec
+    layout: Layout
+    tool_versions: dict[str, str]
+    seconds: float
+
+
+Made = StudyForm | BuildFailure
+
+
+class Forms:
+    """Makes the forms of one model, each once.
+
+    Attributes
+    ----------
+    records
+        What converting along each route showed, in the order it was done.
+    """
+
+    def __init__(self, model: ModelSource, limits: Limits) -> None:
+        self._model = model
+        self._limits = limits
+        self._made: dict[FormKey, Made] = {}
+        self._routes: dict[FormKey, tuple[Converter, ...]] = {}
+        self.records: list[RouteRecord] = []
+
+    def key(self, variant: Variant) -> FormKey:
+        """Return which form a variant reads."""
+        by_code = (
+            variant.runtime is Runtime.TVM
+            and variant.importer is Importer.TORCH
+            and self._is_own(variant.importer, variant.route)
+        )
+        return FormKey(variant.importer, variant.route, by_code)
+
+    def get(self, variant: Variant) -> Made | None:
+        """Return the form of a variant, or why there is none; None when nobody has tried yet."""
+        key = self.key(variant)
+        return self._by_code() if key.by_code else self._made.get(key)
+
+    def digest(self, variant: Variant) -> str:
+        """Return the hash of the form's bytes, or of all they depend on where it is not made."""
+        made, key = self.get(variant), self.key(variant)
+        if isinstance(made, StudyForm):
+            return made.digest
+        if self._is_own(key.importer, key.route) and key.importer is Importer.ONNX:
+            return form_key(self._model)
+        route = self._route(key)
+        packages = sorted({name for converter in route for name in converter.packages})
+        return digest_record(
+            {
+                "source": self._model.identity(),
+                "route": [(converter.name, converter.target) for converter in route],
+                "versions": versions_of(packages),
+            }
+        )
+
+    def layout(self, variant: Variant) -> Layout:
+        """Return the layout of a form's input; the recipe's own where there is none."""
+        made = self.get(variant)
+        return made.layout if isinstance(made, StudyForm) else self._model.recipe.layout
+
+    def why_not(self, variant: Variant) -> str | None:
+        """Return which package is missing for the form of a variant, None when none is."""
+        key = self.key(variant)
+        if variant.importer is Importer.TFLITE and variant.runtime is Runtime.TVM and _absent("tflite"):
+            return "the package tflite is not installed; pip install 'deltann[tflite]' has it"
+        if key.by_code or self._is_plain_onnx(key):
+            return None
+        absent, extra = absent_packages(self._model)
+        if absent:
+            return f"reading the model needs {enumerate_words(absent)}; pip install 'deltann[{extra}]' has it"
+        for converter in self._route(key):
+            absent = missing_packages(converter)
+            if absent:
+                how = how_to_get(absent, converter.extra)
+                return f"the converter {converter.name} needs {enumerate_words(absent)}; {how} has it"
+        return None
+
+    def packages(self, variants: Iterable[Variant]) -> set[str]:
+        """Return the packages that have a hand in the routes of these variants."""
+        keys = {self.key(variant) for variant in variants}
+        return {name for key in keys for converter in self._route(key) for name in converter.packages}
+
+    def made_s(self) -> dict[str, float]:
+        """Return how long making each form took, by its digest."""
+        made = [form for form in self._made.values() if isinstance(form, StudyForm)]
+        return {form.digest: form.seconds for form in made}
+
+    def find(self, variants: Iterable[Variant]) -> None:
+        """Look for what earlier runs have left. Nothing is made."""
+        for key in self._lacking(variants):
+            found = self._find(key)
+            if found:
+                self._made[key] = found
+
+    def make_unchecked(self, variants: Iterable[Variant]) -> None:
+        """Make those forms that need no images: a torch or ONNX model as ONNX, compared on random ones.
+
+        Raises
+        ------
+        ResultsError
+            If the cache cannot be written.
+        """
+        for key in self._lacking(variants):
+            if self._is_plain_onnx(key):
+                self._made[key] = self._plain_onnx()
+
+    def make(self, variants: Iterable[Variant], images: Array, say: Say) -> None:
+        """Make the forms of the variants, every hop checked against the source.
+
+        Parameters
+        ----------
+        images
+            As the model takes them, in the recipe's layout.
+
+        Raises
+        ------
+        ModelError
+            If the model itself does not load, or does not run.
+        ResultsError
+            If the cache cannot be written.
+        """
+        self.make_unchecked(variants)
+        lacking = list(self._lacking(variants))
+        if not lacking:
+            return
+        with warm_children():
+            source = self._source()
+            if isinstance(source, BuildFailure):
+                self._made.update(dict.fromkeys(lacking, source))
+                return
+            routed = [key for key in lacking if self._route(key)]
+            checker = Checker(source[0], images, self._limits) if routed else None
+            for key in lacking:
+                route = self._route(key)
+                if not route or checker is None:
+                    self._made[key] = self._fit(source[0], source[1], {}, None)
+                    continue
+                say(f"Converting: {Route(route)}")
+                record = run_route(Route(route), source[0], checker, self._limits, say)
+                self.records.append(record)
+                self._made[key] = self._of_record(record)
+
+    def _lacking(self, variants: Iterable[Variant]) -> Iterator[FormKey]:
+        keys = dict.fromkeys(self.key(variant) for variant in variants)
+        return (key for key in keys if not key.by_code and key not in self._made)
+
+    def _is_own(self, importer: Importer, route: str) -> bool:
+        return route == USUAL_ROUTE and importer.value == self._model.framework
+
+    def _is_plain_onnx(self, key: FormKey) -> bool:
+        """Return whether a form is made by torch's exporter, or cleaned of an ONNX file, in one child."""
+        direct = self._model.framework in (Framework.TORCH, Framework.ONNX)
+        return direct and key.importer is Importer.ONNX and key.route == USUAL_ROUTE
+
+    def _route(self, key: FormKey) -> tuple[Converter, ...]:
+        """Return the converters of a form; none where the model has that form, or becomes plain ONNX."""
+        if key not in self._routes:
+            self._routes[key] = self._choose_route(key)
+        return self._routes[key]
+
+    def _choose_route(self, key: FormKey) -> tuple[Converter, ...]:
+        if self._is_own(key.importer, key.route) or self._is_plain_onnx(key):
+            return ()
+        if key.route != USUAL_ROUTE:
+            return find_route(key.route.split(",")).converters
+        target = Framework(key.importer.value)
+        unusable = [converter for converter in CONVERTERS if missing_packages(converter)]
+        found = routes(self._model.framework, target, 1, without=unusable)
+        return (found or routes(self._model.framework, target, 1))[0].converters
+
+    def _by_code(self) -> StudyForm:
+        model, recipe = self._model, self._model.recipe
+        spec = TensorSpec("image", recipe.shape, recipe.dtype)
+        scores = TensorSpec("scores", (), recipe.dtype)
+        return StudyForm(model.loader, None, model.digest, 0, spec, scores, recipe.layout, {}, 0.0)
+
+    def _plain_onnx(self, converted: ModelSource | None = None) -> Made:
+        """Return the model, or what it was converted to, as plain ONNX."""
+        model, limits = converted or self._model, self._limits
+        made = onnx_form(
+            model,
+            cache_folder("onnx"),
+            deadline_s=limits.deadline_s,
+            memory_limit_bytes=limits.memory_limit_bytes,
+            cancelled=limits.cancelled,
+        )
+        return made if isinstance(made, BuildFailure) else _of_onnx(made, model.recipe.layout)
+
+    def _source(self) -> tuple[Form, float] | BuildFailure:
+        """Return the model as every route begins with it, and the seconds that took."""
+        if self._model.framework is Framework.ONNX:
+            made = self._plain_onnx()
+            return made if isinstance(made, BuildFailure) else (_as_form(made), made.seconds)
+        result = try_form(self._model, cache_folder("forms"), self._limits)
+        return _failure(result, "") if result.form is None else (result.form, result.seconds)
+
+    def _of_record(self, record: RouteRecord) -> Made:
+        versions = {name: version for hop in record.hops for name, version in hop.versions.items()}
+        seconds = sum(hop.seconds for hop in record.hops)
+        if record.final is None:
+            last = record.hops[-1]
+            words = next((finding.text for finding in last.findings), f"{last.converter} gave no model")
+            cause = next((finding.numbers.get("cause") for finding in last.findings), None)
+            log = Path(last.log).read_text() if last.log and Path(last.log).exists() else ""
+            return BuildFailure("", str(cause or "refused"), words, log, seconds)
+        return self._fit(record.final, seconds, versions, record)
+
+    def _fit(self, form: Form, seconds: float, versions: dict[str, str], record: RouteRecord | None) -> Made:
+        """Return a form as trials read it, or why the recipe's images do not fit it."""
+        recipe = replace(self._model.recipe, layout=form.layout)
+        if (form.input.shape, form.input.dtype) != (recipe.shape, recipe.dtype):
+            words = (
+                f"the converted model takes {form.input.shape} {form.input.dtype}, "
+                f"the recipe gives {recipe.shape} {recipe.dtype}"
+            )
+            return BuildFailure("", "refused", words, "", seconds)
+        if self._is_simplified(form, record):
+            simple = self._plain_onnx(self._as_source(form))
+            return simple if isinstance(simple, BuildFailure) else replace(simple, seconds=seconds)
+        model = self._as_source(form).loader if form.framework is Framework.TORCH else str(form.path)
+        return StudyForm(
+            *(model, form.path, form.digest, form.size_bytes, form.input, form.output, form.layout),
+            *(versions, seconds),
+        )
+
+    def _is_simplified(self, form: Form, record: RouteRecord | None) -> bool:
+        # Simplifying would fold quantised weights into float ones: another model for ONNX Runtime.
+        return record is not None and form.framework is Framework.ONNX and form.input.dtype == "float32"
+
+    def _as_source(self, form: Form) -> ModelSource:
+        return ModelSource(
+            name=self._model.name,
+            framework=form.framework,
+            zoo=None,
+            path=form.path,
+            digest=form.digest,
+            recipe=replace(self._model.recipe, layout=form.layout),
+            labels=self._model.labels,
+            kind=_KINDS.get(form.framework),
+        )
+
+    def _find(self, key: FormKey) -> StudyForm | None:
+        if self._is_plain_onnx(key):
+            found = find_form(self._model, cache_folder("onnx"))
+            return _of_onnx(found, self._model.recipe.layout) if found else None
+        form, folder, seconds = self._kept_source(), cache_folder("forms"), 0.0
+        versions: dict[str, str] = {}
+        for converter in self._route(key):
+            if form is None:
+                return None
+            hop = run_hop(converter, form, folder, self._limits, only_kept=True)
+            form, seconds, versions = hop.form, seconds + hop.seconds, {**versions, **hop.versions}
+        if form is None:
+            return None
+        if self._route(key) and form.framework is Framework.ONNX and form.input.dtype == "float32":
+            simple = find_form(self._as_source(form), cache_folder("onnx"))
+            return _of_onnx(simple, form.layout) if simple else None
+        made = self._fit(form, seconds, versions, None)
+        return made if isinstance(made, StudyForm) else None
+
+    def _kept_source(self) -> Form | None:
+        if self._model.framework is Framework.ONNX:
+            found = find_form(self._model, cache_folder("onnx"))
+            return _as_form(_of_onnx(found, self._model.recipe.layout)) if found else None
+        return try_form(self._model, cache_folder("forms"), self._limits, only_kept=True).form
+
+
+def _absent(package: str) -> bool:
+    return versions_of((package,))[package] is None
+
+
+def _of_onnx(form: OnnxForm, layout: Layout) -> StudyForm:
+    return StudyForm(
+        *(str(form.path), form.path, form.digest, form.size_bytes, form.input, form.output, layout),
+        *(form.tool_versions, form.convert_s),
+    )
+
+
+def _as_form(form: StudyForm) -> Form:
+    if form.path is None:
+        raise ModelError("the model has no file", where=form.model)
+    specs = (form.input, form.output, form.layout)
+    return Form(Framework.ONNX, form.path, form.digest, form.size_bytes, *specs)
+
+
+def _failure(result: HopResult, build_key: str) -> BuildFailure:
+    log = result.log.read_text() if result.log.exists() else ""
+    return BuildFailure(build_key, result.cause or "refused", result.message, log, result.seconds)
