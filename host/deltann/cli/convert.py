@@ -37,6 +37,10 @@ def convert(
     all_routes: Annotated[
         bool, typer.Option("--all-routes", help="Take the best three ways, not just the best one.")
     ] = False,
+    pairs: Annotated[
+        bool,
+        typer.Option("--pairs", help="From every framework to every other: twenty pairs, as a matrix."),
+    ] = False,
     images: Annotated[
         str | None,
         typer.Option(
@@ -70,13 +74,18 @@ def convert(
 
     [bold]Examples:[/] deltann convert efficientnet_lite0 --to tflite --images foolbox
 
+    deltann convert keras/mobilenet_v2 --weights seeded --pairs
+
     deltann convert net.keras --route keras,tf2onnx,onnx,onnx2torch,torch --output net.pt2
     """
+    if pairs and (to or route or all_routes or output_file):
+        raise StudyError("--pairs goes from every framework to every other", hint="Give it alone")
     request = ConversionRequest(
         model=model,
         target=_framework(to),
         route=tuple(word.strip() for word in route.split(",") if word.strip()) if route else (),
         all_routes=all_routes,
+        pairs=pairs,
         images=images,
         recipe=recipe,
         weights=weights,

@@ -22,7 +22,7 @@ from deltann.core.full_disk import unwritable
 from deltann.core.hashing import digest_file, digest_record
 from deltann.core.words import enumerate_words
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """To be raised with every change of `converters` or `plain` that can change a byte of a form."""
 
 VARIABLES = {

@@ -4,7 +4,9 @@ Simplified, with names that every framework accepts; squeezing and averaging ove
 matrix products with a bias, written the one way that they know.
 """
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from deltann.core.artifact import TensorSpec
 INPUT_NAME = "image"
 
 _TO_CHANNELS_FIRST = [0, 3, 1, 2]
+_TO_CHANNELS_LAST = [0, 2, 3, 1]
 _SPATIAL = {2, 3}
 
 
@@ -23,6 +26,9 @@ def plain(model: Any, given: TensorSpec, output: str) -> Any:
     """Return the model with one input of that shape and one output, simplified, in plain words."""
     fix_signature(model, given.shape, output)
     smaller, _, _ = simplified(model)
+    smaller = _transposed_once(smaller)
+    _average_channels_first(smaller)
+    _fold_scales(smaller)
     _average_globally(smaller)
     _flatten(smaller)
     _join_bias(smaller)
@@ -50,6 +56,120 @@ def channels_first(model: Any) -> bool:
     for dim, size in zip(dims, shape, strict=True):
         dim.dim_value = size
     return True
+
+
+def without_softmax(model: Any) -> bool:
+    """Take away a Softmax over the scores at the end, in place; return whether there was one."""
+    graph = model.graph
+    taken = graph.output[0]
+    last = next((node for node in graph.node if taken.name in node.output), None)
+    if last is None or last.op_type != "Softmax" or _attribute(last, "axis", -1) not in (-1, 1):
+        return False
+    taken.name = last.input[0]
+    graph.node.remove(last)
+    return True
+
+
+def _transposed_once(model: Any) -> Any:
+    """Return the model as ONNX Runtime rewrites it: transpositions that undo each other are gone."""
+    import onnx
+    import onnxruntime as ort
+
+    with tempfile.TemporaryDirectory() as scratch:
+        given, made = Path(scratch) / "given.onnx", Path(scratch) / "made.onnx"
+        onnx.save(model, given)
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(made)
+        ort.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+        return onnx.load(made)
+
+
+def _average_channels_first(model: Any) -> None:
+    """Average an image before it is turned to channels last: what lies between keeps its order of axes."""
+    graph = model.graph
+    for node in [node for node in graph.node if node.op_type == "Transpose"]:
+        if list(_attribute(node, "perm", [])) != _TO_CHANNELS_LAST:
+            continue
+        between, name = [], node.output[0]
+        while (reader := _only_reader(graph, name)) is not None and _is_elementwise(graph, reader, name):
+            between.append(reader)
+            name = reader.output[0]
+        if reader is None or reader.op_type != "ReduceMean" or _attribute(reader, "keepdims", 1):
+            continue
+        if {axis % 4 for axis in _axes(graph, reader)} != {1, 2}:
+            continue
+        for step in between:
+            _turn_constants(graph, step)
+        _replace_input(graph, node.output[0], node.input[0])
+        graph.node.remove(node)
+        source = reader.input[0]
+        _put(graph, reader, [_node("ReduceMean", [source], list(reader.output), keepdims=0, axes=[2, 3])])
+
+
+def _is_elementwise(graph: Any, node: Any, name: str) -> bool:
+    """Return whether a node changes each number of one tensor by itself, constants by channel at most."""
+    if node.op_type in {"Clip", "Relu"}:
+        return True
+    others = [_constant(graph, other) for other in node.input if other != name]
+    constants = [value for value in others if value is not None and value.size in {1, *value.shape[-1:]}]
+    return node.op_type in {"Add", "Sub", "Mul"} and len(constants) == 1
+
+
+def _turn_constants(graph: Any, node: Any) -> None:
+    """Write the constants by channel, which stand for the last axis, for the second."""
+    for place, name in enumerate(node.input):
+        values = _constant(graph, name)
+        if values is not None and values.size > 1:
+            turned = f"{node.output[0]}_turned"
+            graph.initializer.append(_tensor(values.reshape(1, -1, 1, 1), turned))
+            node.input[place] = turned
+
+
+def _fold_scales(model: Any) -> None:
+    """Take a constant product or sum by channel, behind a convolution, into its weights and bias."""
+    graph = model.graph
+    for node in [node for node in graph.node if node.op_type == "Conv"]:
+        while (reader := _only_reader(graph, node.output[0])) is not None:
+            weights = _constant(graph, node.input[1])
+            values = _by_channel(graph, reader, node.output[0], 0 if weights is None else len(weights))
+            if weights is None or values is None:
+                break
+            minus = reader.op_type == "Sub"
+            _scale(graph, node, weights, -values if minus else values, product=reader.op_type == "Mul")
+            node.output[0] = reader.output[0]
+            graph.node.remove(reader)
+
+
+def _only_reader(graph: Any, name: str) -> Any | None:
+    readers = [node for node in graph.node if name in node.input]
+    is_output = any(output.name == name for output in graph.output)
+    return readers[0] if len(readers) == 1 and not is_output else None
+
+
+def _by_channel(graph: Any, node: Any, name: str, channels: int) -> NDArray[Any] | None:
+    """Return the constant that a product or sum takes besides `name`, one number for each channel."""
+    if node.op_type not in {"Mul", "Add", "Sub"} or list(node.input).count(name) != 1:
+        return None
+    if node.op_type == "Sub" and node.input[0] != name:
+        return None
+    values = _constant(graph, next(other for other in node.input if other != name))
+    if values is None or values.shape[-3:] not in {(channels, 1, 1), (1, 1, 1)} or values.size > channels:
+        return None
+    return np.broadcast_to(values.reshape(-1), (channels,))
+
+
+def _scale(graph: Any, node: Any, weights: NDArray[Any], values: NDArray[Any], *, product: bool) -> None:
+    bias = _constant(graph, node.input[2]) if len(node.input) > 2 else np.zeros(len(weights), weights.dtype)
+    if bias is None:
+        return
+    if product:
+        weights, bias = weights * values.reshape(-1, 1, 1, 1), bias * values
+    else:
+        bias = bias + values
+    names = [f"{node.output[0]}_{part}" for part in ("weights", "bias")]
+    graph.initializer.extend(_tensor(part, name) for part, name in zip((weights, bias), names, strict=True))
+    node.input[1:] = names
 
 
 def _average_globally(model: Any) -> None:

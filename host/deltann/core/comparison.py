@@ -188,6 +188,7 @@ class FindingKind(StrEnum):
     STUCK = "stuck"
     SHAPE = "shape"
     UNSTABLE = "unstable"
+    CONVERSION = "conversion"
 
 
 class Severity(StrEnum):

@@ -140,16 +140,36 @@ class HopRecord:
 
 @dataclass(frozen=True, slots=True)
 class RouteRecord:
-    """A route that was run: its hops up to the one that gave no file."""
+    """A route that was run: its hops up to the one that gave no file.
+
+    Attributes
+    ----------
+    source, target
+        The frameworks that it is about. Where the model is of a third, the first `lead` hops only bring it to
+        `source`.
+    """
 
     text: str
     hops: tuple[HopRecord, ...]
     planned_hops: int
+    source: str
+    target: str
+    lead: int = 0
 
     @property
     def final(self) -> Form | None:
         """The form at the end; None where a hop gave none."""
         return self.hops[-1].form if len(self.hops) == self.planned_hops else None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the conversions between source and target."""
+        return sum(hop.seconds for hop in self.hops[self.lead :])
+
+    @property
+    def end(self) -> HopRecord:
+        """The last hop that was run."""
+        return self.hops[-1]
 
     @property
     def first_changed(self) -> HopRecord | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise, permutations, product
 
 from deltann.core.errors import StudyError
 from deltann.core.framework import Framework
@@ -230,9 +230,52 @@ def routes(
         Route(converters)
         for path in _paths(source, target, usable)
         for converters in product(*(_between(a, b, usable) for a, b in pairwise(path)))
-        if not any(before.serves and after.needs_layers for before, after in pairwise(converters))
+        if _fits(converters)
     ]
     return tuple(sorted(found, key=_worth)[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class FrameworkPair:
+    """One framework into another, of a model that may be of a third.
+
+    Attributes
+    ----------
+    route
+        From the model's own framework, through `source`, to `target`.
+    lead
+        How many of its converters only bring the model to `source`.
+    """
+
+    source: Framework
+    target: Framework
+    route: Route
+    lead: int
+
+
+def framework_pairs(own: Framework, *, without: Collection[Converter] = ()) -> tuple[FrameworkPair, ...]:
+    """Return all twenty directed pairs of frameworks, each by its best way, for a model of one framework.
+
+    Parameters
+    ----------
+    without
+        As for `routes`; a pair that no route is left for is left out.
+    """
+    pairs = []
+    for source, target in permutations(Framework, 2):
+        leads = routes(own, source, without=without) if source is not own else (Route(()),)
+        ways = (
+            FrameworkPair(source, target, Route((*lead.converters, *way.converters)), len(lead.converters))
+            for way in routes(source, target, without=without)
+            for lead in leads
+        )
+        pairs.append(next((pair for pair in ways if _fits(pair.route.converters)), None))
+    return tuple(pair for pair in pairs if pair)
+
+
+def _fits(converters: Sequence[Converter]) -> bool:
+    """Return whether each converter can read what the one before may give."""
+    return not any(before.serves and after.needs_layers for before, after in pairwise(converters))
 
 
 def find_route(words: Sequence[str]) -> Route:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from deltann.core.conversion import RouteRecord
 from deltann.core.inputs import Sample, Thumbnails, UnreadableImage
 from deltann.core.model import LabelSpace, Recipe
 from deltann.core.record import KernelTime, Measurement, Reading
@@ -69,6 +70,8 @@ class RunData:
         Row-aligned with every measurement's outputs.
     recipe
         How each image became an input; None where an older deltann made the run.
+    conversions
+        What converting the model showed, by route.
     """
 
     path: Path
@@ -84,3 +87,4 @@ class RunData:
     environment: tuple[EnvironmentFact, ...]
     thumbnails: Thumbnails
     recipe: Recipe | None = None
+    conversions: tuple[RouteRecord, ...] = ()

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from deltann.core.comparison import Severity
 from deltann.core.conversion import ConversionRecord, HopRecord, RouteRecord
+from deltann.core.conversion_matrix import ConversionMatrix, conversion_matrix
 from deltann.core.format import MISSING, format_bytes, format_duration, format_number, format_share
 
 if TYPE_CHECKING:
@@ -16,9 +17,11 @@ _HEADINGS = ("time", "size", "largest\ndifference", "labels\nchanged", "weights\
 
 
 def conversion_view(record: ConversionRecord) -> "RenderableType":
-    """Return one table for each route, the findings of its hops below it, and what was left out."""
+    """Return one table for each route, or a matrix of many; the findings of the hops; what was left out."""
     from rich.console import Group
     from rich.text import Text
+
+    matrix = conversion_matrix(record.routes)
 
     parts: list[RenderableType] = [
         Text(
@@ -26,12 +29,67 @@ def conversion_view(record: ConversionRecord) -> "RenderableType":
             f"checked on {record.images}"
         )
     ]
-    for route in record.routes:
+    if matrix:
+        parts += [_matrix_table(matrix), *_grave_lines(matrix)]
+    for route in () if matrix else record.routes:
         parts += [_hops_table(route), *_finding_lines(route), _conclusion(route)]
     parts += [
         Text.assemble(("left out: ", "yellow"), f"{route}: {reason}") for route, reason in record.skipped
     ]
     return Group(*parts)
+
+
+def _matrix_table(matrix: ConversionMatrix) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title="From each row to each column: largest difference to the model, labels changed, time",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("")
+    for framework in matrix.frameworks:
+        table.add_column(framework.value, justify="right", no_wrap=True)
+    for source in matrix.frameworks:
+        cells = (matrix.cells.get((source, target)) for target in matrix.frameworks)
+        table.add_row(Text(source.value, style="bold"), *(_matrix_cell(route) for route in cells))
+    return table
+
+
+def _matrix_cell(route: RouteRecord | None) -> "Text":
+    from rich.text import Text
+
+    if route is None:
+        return Text(MISSING, style="dim")
+    end, agreement = route.end, route.end.agreement
+    if route.final is None:
+        return Text(f"no model\n{end.converter}", style="bold red")
+    if agreement is None:
+        return Text(f"cannot run\n{end.converter}", style="bold red")
+    confident = agreement.flips > agreement.near_ties
+    return Text.assemble(
+        (f"{format_number(agreement.max_abs)}\n", "" if route.sound else "yellow"),
+        (f"{agreement.flips} of {agreement.images}\n", "bold red" if confident else ""),
+        (format_duration(route.seconds * 1e9), "dim"),
+    )
+
+
+def _grave_lines(matrix: ConversionMatrix) -> "list[Text]":
+    """Return every finding that is more than a note, once however many routes begin with its hop."""
+    from rich.text import Text
+
+    lines: dict[str, Text] = {}
+    for route in matrix.cells.values():
+        for hop in route.hops:
+            for finding in hop.findings:
+                if finding.severity is not Severity.NOTE:
+                    words = f"{hop.source} to {hop.target} by {hop.converter}: {finding.text}"
+                    line = Text.assemble((f"{finding.severity.value}: ", _STYLES[finding.severity]), words)
+                    lines.setdefault(words, line)
+    return list(lines.values())
 
 
 def _hops_table(route: RouteRecord) -> "Table":

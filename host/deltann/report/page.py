@@ -8,6 +8,7 @@ from deltann.core.factors import BOARD_FACTOR
 from deltann.core.record import KernelTime
 from deltann.core.run_data import EnvironmentFact, RunData, TrialResult
 from deltann.report.answers import Answers, Matrix, build_matrices, collect_answers
+from deltann.report.conversions import Conversions
 from deltann.report.effects import FactorEffects, group_effects
 from deltann.report.flips import Flips, find_flips
 from deltann.report.latency import StripPlot, plot_latencies
@@ -72,6 +73,7 @@ class Page:
     kernels: tuple[KernelTable, ...]
     facts: tuple[tuple[str, tuple[EnvironmentFact, ...]], ...]
     telemetry: Telemetry
+    conversions: Conversions
 
     def name(self, trial: TrialResult | TrialSummary) -> str:
         """Return a trial's name for people: its variant, with the board where there are several."""
@@ -103,6 +105,7 @@ def build_page(data: RunData, comparison: Comparison) -> Page:
         kernels=tuple(_kernel_table(trial) for trial in data.trials if trial.kernels),
         facts=tuple(_group_facts(data.environment)),
         telemetry=summarise_telemetry(data),
+        conversions=Conversions.of(data.conversions),
     )
 
 

@@ -3,6 +3,7 @@
     run.json                              what the run is, with the version of the schema
     study.yaml, plan.json                 what was asked for, and what was planned
     resolved.yaml                         the same study with every default and absolute paths
+    conversions.json                      what converting the model showed, where it was converted
     tables/<table>/<name>.parquet         see `tables`; the name is `<trial>-<attempt>` for attempts
 
 A file appears under its name only when it is whole. An attempt is finished when its file in
@@ -22,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 
 from deltann.core.artifact import Artifact, BuildFailure
+from deltann.core.conversion import RouteRecord
 from deltann.core.errors import ResultsError
 from deltann.core.inputs import InputSet, Sample
 from deltann.core.model import ModelSource
@@ -30,6 +32,7 @@ from deltann.core.record import TrialRecord
 from deltann.core.run_data import EnvironmentFact, RunData, TrialResult
 from deltann.core.trial import Cause, Status
 from deltann.results import rows
+from deltann.results.conversions import CONVERSIONS_FILE, conversions_json, read_conversions
 from deltann.results.header import RunHeader, header_json, read_header
 from deltann.results.outputs import StoredOutputs
 from deltann.results.storage import give_back, read_table, write_bytes, write_table
@@ -176,6 +179,17 @@ class RunFolder:
         with self._writing():
             self._write_rows("environment", "environment", [asdict(fact) for fact in facts])
 
+    def write_conversions(self, routes: Sequence[RouteRecord]) -> None:
+        """Write what converting the model along each route showed.
+
+        Raises
+        ------
+        ResultsError
+            If it cannot be written.
+        """
+        with self._writing():
+            write_bytes(self.path / CONVERSIONS_FILE, conversions_json(routes))
+
     def write_build(self, build: Artifact | BuildFailure) -> None:
         """Write how a build ended, in place of what was written of it before.
 
@@ -270,6 +284,7 @@ class RunFolder:
             unreadable=rows.unreadable_of(self._read_rows("unreadable", "unreadable")),
             environment=rows.facts_of(self._read_rows("environment", "environment")),
             thumbnails=StoredThumbnails(self._file("samples", "samples")),
+            conversions=read_conversions(self.path / CONVERSIONS_FILE),
         )
         give_back()
         return data

@@ -1,9 +1,11 @@
 """A run read back and compared, by what its own study counts as a difference."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from deltann.compare.comparison import compare_run
-from deltann.core.comparison import Comparison
+from deltann.compare.conversions import conversion_findings
+from deltann.core.comparison import Comparison, Finding, Severity
 from deltann.core.errors import ModelError, ResultsError, StudyError
 from deltann.core.run_data import RunData
 from deltann.results.folder import RESOLVED_FILE, RunFolder
@@ -21,7 +23,13 @@ def analyse(path: Path) -> tuple[RunData, Comparison]:
     folder = RunFolder.open(path)
     thresholds = read_study(path).thresholds
     data = folder.load()
-    return data, compare_run(data, thresholds)
+    return data, _with_conversions(compare_run(data, thresholds), conversion_findings(data.conversions))
+
+
+def _with_conversions(comparison: Comparison, found: tuple[Finding, ...]) -> Comparison:
+    order = list(Severity)
+    findings = sorted((*comparison.findings, *found), key=lambda finding: order.index(finding.severity))
+    return replace(comparison, findings=tuple(findings))
 
 
 def read_study(path: Path) -> Study:

@@ -107,6 +107,8 @@ async def bundle_study(
         folder = make_folder(study, prepared, runs, datetime.now().astimezone())
         listener(FolderMade(folder.path))
         write_environment(prepared, folder)
+        if prepared.conversions:
+            folder.write_conversions(prepared.conversions)
         trials, artifacts = await _build(prepared, absent, folder, listener)
         path = output or Path(f"{folder.path.name}{SUFFIX}")
         requests = [

@@ -25,7 +25,15 @@ from deltann.core.conversion import (
     RouteRecord,
     WeightShare,
 )
-from deltann.core.converters import CONVERTERS, Converter, Route, find_route, routes
+from deltann.core.converters import (
+    CONVERTERS,
+    Converter,
+    FrameworkPair,
+    Route,
+    find_route,
+    framework_pairs,
+    routes,
+)
 from deltann.core.errors import DataError, ModelError, ResultsError, StudyError
 from deltann.core.form import SERVED_SUFFIX, SUFFIXES, Form
 from deltann.core.format import plural
@@ -61,6 +69,8 @@ class ConversionRequest:
         Words of a route; empty: the best one that can run here.
     all_routes
         Whether to take the best few instead of one.
+    pairs
+        Whether to go from every framework to every other instead.
     images
         Folder of photographs, or a packaged set; None: seeded random pixels.
     recipe
@@ -73,6 +83,7 @@ class ConversionRequest:
     target: Framework | None = None
     route: tuple[str, ...] = ()
     all_routes: bool = False
+    pairs: bool = False
     images: str | None = None
     recipe: str | None = None
     weights: str | None = None
@@ -109,9 +120,9 @@ def convert_model(request: ConversionRequest, say: Say) -> ConversionRecord:
         images, words = _check_images(request, source, opened.form)
         checker = Checker(opened.form, images, request.limits)
         records = []
-        for route in chosen:
-            say(f"Route: {route}")
-            records.append(run_route(route, opened.form, checker, request.limits, say))
+        for way in chosen:
+            say(f"Route: {way.route}")
+            records.append(run_pair(way, opened.form, checker, request.limits, say))
     return ConversionRecord(
         model=model.name,
         source=opened.form,
@@ -161,8 +172,31 @@ def write_form(form: Form, path: Path) -> None:
         raise ResultsError(f"the model cannot be written: {why}", where=str(path)) from error
 
 
-def _choose(request: ConversionRequest, source: Framework) -> tuple[list[Route], tuple[tuple[str, str], ...]]:
+def _choose(
+    request: ConversionRequest, source: Framework
+) -> tuple[list[FrameworkPair], tuple[tuple[str, str], ...]]:
     """Return the routes to run, and those that cannot run here with the reason."""
+    if request.pairs:
+        return _every_pair(source)
+    chosen, skipped = _choose_routes(request, source)
+    return [FrameworkPair(route.source, route.target, route, 0) for route in chosen], skipped
+
+
+def _every_pair(source: Framework) -> tuple[list[FrameworkPair], tuple[tuple[str, str], ...]]:
+    absent = {converter: missing_packages(converter) for converter in _all_between()}
+    found = framework_pairs(source, without=[converter for converter, names in absent.items() if names])
+    have = {(pair.source, pair.target) for pair in found}
+    skipped = tuple(
+        (str(pair.route), f"not installed: {', '.join(_absent_of(pair.route, absent))}")
+        for pair in framework_pairs(source)
+        if (pair.source, pair.target) not in have
+    )
+    return list(found), skipped
+
+
+def _choose_routes(
+    request: ConversionRequest, source: Framework
+) -> tuple[list[Route], tuple[tuple[str, str], ...]]:
     if request.route:
         route = find_route(request.route)
         _check_ends(route, source, request.target)
@@ -246,6 +280,10 @@ def as_taken(pixels: Array, recipe: Recipe) -> Array:
     return np.stack(planes, channel_axis).astype(np.float32)
 
 
+Seen = tuple[Agreement | None, WeightShare | None, list[HopFinding]]
+"""What the checks of one hop see."""
+
+
 class Checker:
     """Runs forms on the check images and compares them with the source.
 
@@ -274,11 +312,16 @@ class Checker:
             )
         self._wanted = ran.outputs[0]
         self._weights = read_weights(source, self._folder)
+        self._seen: dict[tuple[str, Converter], Seen] = {}
 
-    def check(
-        self, before: Form, hop: HopResult, converter: Converter
-    ) -> tuple[Agreement | None, WeightShare | None, list[HopFinding]]:
-        """Return what the checks of one hop see."""
+    def check(self, before: Form, hop: HopResult, converter: Converter) -> Seen:
+        """Return what the checks of one hop see; a hop that several routes begin with is looked at once."""
+        key = before.digest, converter
+        if key not in self._seen:
+            self._seen[key] = self._check(before, hop, converter)
+        return self._seen[key]
+
+    def _check(self, before: Form, hop: HopResult, converter: Converter) -> Seen:
         form = hop.form
         if form is None:
             return None, None, [_crash(converter, hop)]
@@ -336,9 +379,9 @@ def _crash(converter: Converter, hop: HopResult) -> HopFinding:
     return HopFinding(kind, Severity.ERROR, text, {"cause": hop.cause})
 
 
-def run_route(route: Route, source: Form, checker: Checker, limits: Limits, say: Say) -> RouteRecord:
+def run_pair(pair: FrameworkPair, model: Form, checker: Checker, limits: Limits, say: Say) -> RouteRecord:
     """Run the hops of a route, each followed by its checks, up to one that gives no form."""
-    form, hops = source, []
+    form, hops, route = model, [], pair.route
     for converter in route.converters:
         say(f"{converter.source} to {converter.target} by {converter.name}")
         result = run_hop(converter, form, cache_folder("forms"), limits)
@@ -361,4 +404,4 @@ def run_route(route: Route, source: Form, checker: Checker, limits: Limits, say:
         if result.form is None:
             break
         form = result.form
-    return RouteRecord(str(route), tuple(hops), len(route.converters))
+    return RouteRecord(str(route), tuple(hops), len(route.converters), pair.source, pair.target, pair.lead)

@@ -13,7 +13,15 @@ from deltann.convert.packages import how_to_get, versions_of
 from deltann.convert.warm import warm_children
 from deltann.core.artifact import BuildFailure, TensorSpec
 from deltann.core.conversion import RouteRecord
-from deltann.core.converters import CONVERTERS, Converter, Route, find_route, routes
+from deltann.core.converters import (
+    CONVERTERS,
+    Converter,
+    FrameworkPair,
+    Route,
+    find_route,
+    framework_pairs,
+    routes,
+)
 from deltann.core.errors import ModelError
 from deltann.core.factors import USUAL_ROUTE, Importer, Runtime
 from deltann.core.form import Form
@@ -23,7 +31,7 @@ from deltann.core.model import Layout, ModelKind, ModelSource
 from deltann.core.variant import Variant
 from deltann.core.words import enumerate_words
 from deltann.paths import cache_folder
-from deltann.run.conversion import Checker, Say, run_route
+from deltann.run.conversion import Checker, Say, run_pair
 from deltann.run.source_form import absent_packages, try_form
 
 Array = NDArray[Any]
@@ -176,13 +184,15 @@ class Forms:
             if self._is_plain_onnx(key):
                 self._made[key] = self._plain_onnx()
 
-    def make(self, variants: Iterable[Variant], images: Array, say: Say) -> None:
+    def make(self, variants: Iterable[Variant], images: Array, say: Say, *, every_pair: bool = False) -> None:
         """Make the forms of the variants, every hop checked against the source.
 
         Parameters
         ----------
         images
             As the model takes them, in the recipe's layout.
+        every_pair
+            Whether to convert from every framework to every other besides, for the record.
 
         Raises
         ------
@@ -193,7 +203,7 @@ class Forms:
         """
         self.make_unchecked(variants)
         lacking = list(self._lacking(variants))
-        if not lacking:
+        if not (lacking or every_pair):
             return
         with warm_children():
             source = self._source()
@@ -201,16 +211,28 @@ class Forms:
                 self._made.update(dict.fromkeys(lacking, source))
                 return
             routed = [key for key in lacking if self._route(key)]
-            checker = Checker(source[0], images, self._limits) if routed else None
+            checker = Checker(source[0], images, self._limits) if routed or every_pair else None
             for key in lacking:
                 route = self._route(key)
                 if not route or checker is None:
                     self._made[key] = self._fit(source[0], source[1], {}, None)
                     continue
                 say(f"Converting: {Route(route)}")
-                record = run_route(Route(route), source[0], checker, self._limits, say)
+                way = FrameworkPair(self._model.framework, route[-1].target, Route(route), 0)
+                record = run_pair(way, source[0], checker, self._limits, say)
                 self.records.append(record)
                 self._made[key] = self._of_record(record)
+            if every_pair and checker is not None:
+                self._make_every_pair(source[0], checker, say)
+
+    def _make_every_pair(self, source: Form, checker: Checker, say: Say) -> None:
+        for way in self._every_pair():
+            say(f"Converting: {way.route}")
+            self.records.append(run_pair(way, source, checker, self._limits, say))
+
+    def _every_pair(self) -> tuple[FrameworkPair, ...]:
+        unusable = [converter for converter in CONVERTERS if missing_packages(converter)]
+        return framework_pairs(self._model.framework, without=unusable)
 
     def _lacking(self, variants: Iterable[Variant]) -> Iterator[FormKey]:
         keys = dict.fromkeys(self.key(variant) for variant in variants)

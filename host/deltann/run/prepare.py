@@ -84,7 +84,9 @@ async def prepare(
         for image in inputs.unreadable:
             listener(Note(f"{image.sample_id} is left out: {image.reason}"))
         checked = _first_images(survey, inputs)
-        await asyncio.to_thread(forms.make, variants, checked, lambda text: listener(Step(text)))
+        await asyncio.to_thread(
+            forms.make, variants, checked, lambda text: listener(Step(text)), every_pair=study.every_pair
+        )
     finally:
         stop.set()
     layouts = {forms.layout(variant) for variant in variants} - {survey.model.recipe.layout}

@@ -171,6 +171,8 @@ async def _execute(
     listener(FolderMade(folder.path))
     absent = {board.name for board in boards if isinstance(board, AbsentBoard)}
     write_environment(prepared, folder, absent)
+    if prepared.conversions:
+        folder.write_conversions(prepared.conversions)
     attempts, unsettled = due_trials(folder, prepared.plan.trials, prepared.survey.study.max_attempts)
     _say_who_waits(folder, unsettled, listener)
     due = [trial for trial in unsettled if trial.board not in absent]

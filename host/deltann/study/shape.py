@@ -289,6 +289,7 @@ class StudyShape(Shape):
     name: Annotated[str, AfterValidator(_check_name)] | None = None
     model: Annotated[ModelShape, BeforeValidator(_as_named)]
     data: Annotated[DataShape, BeforeValidator(_as_images)]
+    conversions: Annotated[str, _known(("used", "pairs"), "word")] = "used"
     factors: FactorsShape = FactorsShape()
     boards: Annotated[
         list[str], BeforeValidator(_as_list), AfterValidator(_filled), AfterValidator(_distinct_boards)

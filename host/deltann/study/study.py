@@ -99,6 +99,8 @@ class Study:
 
     Attributes
     ----------
+    every_pair
+        Whether the model is converted from every framework to every other, whatever the trials need.
     boards
         Names of boards or of groups of them, none twice.
     max_attempts
@@ -118,6 +120,7 @@ class Study:
     max_attempts: int
     build: BuildLimits
     thresholds: Thresholds
+    every_pair: bool = False
     text: str = field(default="", compare=False)
     path: Path | None = field(default=None, compare=False)
 
@@ -253,6 +256,7 @@ def _make_study(
         thresholds=Thresholds(
             shape.compare.near_tie_factor, shape.compare.significance, shape.compare.min_effect
         ),
+        every_pair=shape.conversions == "pairs",
         text=source.text,
         path=source.path,
     )

@@ -32,6 +32,7 @@ def to_yaml(study: Study, found: ModelSource | None = None) -> str:
         "name": study.name,
         "model": _model(study.model, found),
         "data": _data(study.data),
+        **({"conversions": "pairs"} if study.every_pair else {}),
         "factors": _factors(study.factors),
         "boards": list(study.boards),
         "protocol": {

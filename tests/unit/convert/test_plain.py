@@ -4,7 +4,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from deltann.convert.plain import INPUT_NAME, channels_first, plain
+from deltann.convert.plain import INPUT_NAME, channels_first, plain, without_softmax
 from deltann.core.artifact import TensorSpec
 
 RANDOM = np.random.default_rng(9)
@@ -16,6 +16,12 @@ WEIGHTS = {
     "a/bias": RANDOM.normal(size=(1, 4)).astype(np.float32),
     "axes": np.array([2, 3], np.int64),
     "shape": np.array([1, 5], np.int64),
+    "scale": RANDOM.uniform(0.5, 1.5, (1, 5, 1, 1)).astype(np.float32),
+    "shift": RANDOM.normal(size=(1, 5, 1, 1)).astype(np.float32),
+    "last_scale": RANDOM.uniform(0.5, 1.5, (1, 1, 1, 5)).astype(np.float32),
+    "last_shift": RANDOM.normal(size=(5,)).astype(np.float32),
+    "low": np.array(-1, np.float32),
+    "high": np.array(1, np.float32),
 }
 ENDS = {
     "a mean that drops the axes": [
@@ -24,6 +30,19 @@ ENDS = {
     "a mean, then squeezed": [
         helper.make_node("ReduceMean", ["a/conv"], ["a/mean"], axes=[-2, -1], keepdims=1),
         helper.make_node("Squeeze", ["a/mean", "axes"], ["a/flat"]),
+    ],
+    "a batch norm in the open": [
+        helper.make_node("Sub", ["a/conv", "shift"], ["a/sub"]),
+        helper.make_node("Mul", ["a/sub", "scale"], ["a/mul"]),
+        helper.make_node("Add", ["shift", "a/mul"], ["a/norm"]),
+        helper.make_node("ReduceMean", ["a/norm"], ["a/flat"], axes=[2, 3], keepdims=0),
+    ],
+    "a batch norm channels last, up to the mean": [
+        helper.make_node("Transpose", ["a/conv"], ["a/last"], perm=[0, 2, 3, 1]),
+        helper.make_node("Mul", ["a/last", "last_scale"], ["a/mul"]),
+        helper.make_node("Add", ["a/mul", "last_shift"], ["a/norm"]),
+        helper.make_node("Clip", ["a/norm", "low", "high"], ["a/clip"]),
+        helper.make_node("ReduceMean", ["a/clip"], ["a/flat"], axes=[1, 2], keepdims=0),
     ],
     "pooled, then reshaped": [
         helper.make_node("GlobalAveragePool", ["a/conv"], ["a/mean"]),
@@ -61,8 +80,9 @@ def test_the_plain_graph_has_few_words_and_gives_the_same(end):
     wanted = outputs(network(end), IMAGE)
     made = plain(network(end), GIVEN, "Identity:0")
     onnx.checker.check_model(made, full_check=True)
+    clips = ["Clip"] if any(node.op_type == "Clip" for node in ENDS[end]) else []
     assert [node.op_type for node in made.graph.node] == [
-        *("Transpose", "Conv", "GlobalAveragePool", "Flatten", "Gemm"),
+        *("Transpose", "Conv", *clips, "GlobalAveragePool", "Flatten", "Gemm"),
     ]
     assert np.allclose(outputs(made, IMAGE), wanted, atol=1e-5)
     names = {name for node in made.graph.node for name in (node.name, *node.input, *node.output)}
@@ -79,3 +99,14 @@ def test_an_image_is_turned_over_once_at_the_input(end):
     assert "Transpose" not in {node.op_type for node in made.graph.node}
     assert np.allclose(outputs(made, np.ascontiguousarray(IMAGE.transpose(0, 3, 1, 2))), wanted, atol=1e-5)
     assert not channels_first(made)
+
+
+@pytest.mark.parametrize("written", [{}, {"axis": -1}, {"axis": 1}])
+def test_a_softmax_at_the_end_is_taken_away_once(written):
+    model = network("pooled, then reshaped")
+    before = outputs(model, IMAGE)
+    model.graph.node[-1].output[0] = "a/scores"
+    model.graph.node.append(helper.make_node("Softmax", ["a/scores"], ["Identity:0"], **written))
+    assert without_softmax(model)
+    assert np.array_equal(outputs(model, IMAGE), before)
+    assert not without_softmax(model)

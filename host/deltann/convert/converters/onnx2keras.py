@@ -15,7 +15,7 @@ from deltann.convert.converters.files import (
     source_of,
 )
 from deltann.convert.converters.tflite import write_tflite
-from deltann.convert.plain import channels_first, plain
+from deltann.convert.plain import channels_first, plain, without_softmax
 from deltann.core.artifact import TensorSpec
 from deltann.core.form import Form
 from deltann.core.framework import Framework
@@ -45,6 +45,7 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keras_model(form: Form, *, plainly: bool) -> tuple[Any, TensorSpec, Layout]:
+    import keras
     import onnx
     from onnx2keras import onnx_to_keras
 
@@ -55,7 +56,11 @@ def _keras_model(form: Form, *, plainly: bool) -> tuple[Any, TensorSpec, Layout]
         reordered = form.layout == "NCHW" or channels_first(model)
     else:
         reordered = form.layout == "NCHW"
+    softmax = plainly and without_softmax(model)
     made = onnx_to_keras(model, [model.graph.input[0].name], verbose=False, change_ordering=reordered)
+    if softmax:
+        # onnx2keras would write it as a Lambda whose shape Keras cannot tell.
+        made = keras.Model(made.inputs, keras.layers.Softmax(name="softmax")(made.outputs[0]))
     shape = (1, *(int(size) for size in made.input_shape[1:]))
     layout: Layout = "NHWC" if reordered else form.layout
     return made, TensorSpec(made.inputs[0].name, shape, form.input.dtype), layout
