@@ -73,7 +73,7 @@ def bundle(
     )
     lab = Lab(inventory)
     with RunDisplay() as display:
-        study = words.read(lab)
+        study = words.read_one(lab)
         made = asyncio.run(
             bundle_study(study, board, target, runs or RUNS, display, lab, Baggage(kit, no_kit))
         )

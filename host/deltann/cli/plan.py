@@ -1,11 +1,14 @@
 """`deltann plan`: what a study would build and run, without doing it."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from deltann.cli.output import Format, FormatOption, err, out, print_json, say
+from deltann.cli.output import Format, FormatOption, err, error_json, out, print_json, say
 from deltann.cli.study_options import (
     Boards,
     Devices,
@@ -21,9 +24,10 @@ from deltann.cli.study_options import (
     Subject,
     Threads,
 )
+from deltann.core.format import plural
 from deltann.run.events import Event, Note
 from deltann.run.fleet import Lab
-from deltann.run.study_run import plan_study
+from deltann.run.study_run import Unplanned, plan_studies, plan_study
 from deltann.study.plan import Plan
 
 
@@ -50,11 +54,50 @@ def plan(
         subject, images, levels, runtimes, importers, devices, threads, boards, recipe, limit, rounds
     )
     lab = Lab(inventory)
-    answer = asyncio.run(plan_study(words.read(lab), _show_note, lab))
+    studies = words.read(lab)
+    if len(studies) > 1:
+        _show_plans(asyncio.run(plan_studies(studies, _show_note, lab)), output)
+        return
+    answer = asyncio.run(plan_study(studies[0], _show_note, lab))
     if output is Format.JSON:
         print_json(answer.to_json())
     else:
         _print_plan(answer)
+
+
+def _show_plans(answers: Sequence[Plan | Unplanned], output: Format) -> None:
+    if output is Format.JSON:
+        print_json({"studies": [_plan_json(answer) for answer in answers]})
+        return
+    table = Table("study", "trials", "cannot run", "artifacts", "in the cache", "pairs")
+    for answer in answers:
+        if isinstance(answer, Unplanned):
+            table.add_row(answer.study, "-", Text("no model", style="red"), "-", "-", "-")
+            continue
+        counts = answer.counts
+        numbers = (counts.trials, counts.skipped, counts.builds, counts.cached_builds, counts.pairs)
+        table.add_row(answer.study, *map(str, numbers))
+    out.print(table)
+    plans = [answer for answer in answers if isinstance(answer, Plan)]
+    total = sum(plan.counts.trials for plan in plans)
+    say(out, f"Trials: {total} of {plural(len(plans), 'model')}, each with a run folder of its own.")
+    for answer in answers:
+        if isinstance(answer, Unplanned):
+            say(out, f"{answer.study}: {answer.reason}", head="missing:", style="yellow")
+    missing = Counter(trial.missing for plan in plans for trial in plan.trials if trial.missing)
+    for reason, count in missing.most_common():
+        say(out, f"{plural(count, 'trial')}: {reason}", head="missing:", style="yellow")
+    left_out = dict.fromkeys(item for plan in plans for item in plan.left_out)
+    for item in left_out:
+        say(out, f"{item.what}: {item.reason}", head="left out:", style="yellow")
+    for warning in dict.fromkeys(warning for plan in plans for warning in plan.warnings):
+        say(out, warning, head="warning:", style="yellow")
+
+
+def _plan_json(answer: Plan | Unplanned) -> dict[str, Any]:
+    if isinstance(answer, Unplanned):
+        return {"study": answer.study, "error": error_json(answer.reason)}
+    return answer.to_json()
 
 
 def _show_note(event: Event) -> None:

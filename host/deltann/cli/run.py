@@ -1,8 +1,10 @@
 """`deltann run`: execute a study, compare, report."""
 
 import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,14 +36,15 @@ from deltann.cli.study_options import (
     Threads,
 )
 from deltann.compare.face import to_json
-from deltann.core.errors import DeltannError, IncompleteRunError
+from deltann.core.errors import DeltannError, IncompleteRunError, MissingPackageError, ModelError
 from deltann.core.run_data import RunData
 from deltann.core.trial import Status
 from deltann.report.html import write_html
 from deltann.run.analysis import analyse
-from deltann.run.events import Event, FolderMade
+from deltann.run.events import Event, FolderMade, Listener
 from deltann.run.fleet import Lab
 from deltann.run.study_run import resume_run, run_study
+from deltann.study.study import Study
 
 FINDINGS_SHOWN = 12
 RUNS = Path("runs")
@@ -82,23 +85,50 @@ def run(
         subject, images, levels, runtimes, importers, devices, threads, boards, recipe, limit, rounds
     )
     lab = Lab(inventory)
+    if resume is not None:
+        given = [*words.given(), *(["--runs"] if runs else [])]
+        if given:
+            raise typer.BadParameter(
+                f"--resume goes on with the run's own study: leave out {', '.join(given)}"
+            )
+        path = _execute(lambda listener: resume_run(resume, listener, lab))
+        _conclude([_Ended(path)], output)
+        return
+    studies = words.read(lab)
+    if len(studies) == 1:
+        path = _execute(lambda listener: run_study(studies[0], runs or RUNS, listener, lab))
+        _conclude([_Ended(path)], output)
+        return
+    _conclude([_run_one(study, runs or RUNS, lab) for study in studies], output)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A run that came to its end, or (None) the reason why one of several could not begin."""
+
+    path: Path | None
+    reason: DeltannError | None = None
+
+
+def _run_one(study: Study, runs: Path, lab: Lab) -> _Ended:
+    """Run one of several studies; a model that cannot be had does not hold the others."""
+    say(err, f"Study {study.name}", style="bold")
+    try:
+        return _Ended(_execute(lambda listener: run_study(study, runs, listener, lab)))
+    except (ModelError, MissingPackageError) as error:
+        print_failure(error, as_json=False)
+        return _Ended(None, error)
+
+
+def _execute(work: Callable[[Listener], Coroutine[Any, Any, Path]]) -> Path:
     with RunDisplay() as display:
         remembered = _FolderOf(display)
         try:
-            if resume is not None:
-                given = [*words.given(), *(["--runs"] if runs else [])]
-                if given:
-                    raise typer.BadParameter(
-                        f"--resume goes on with the run's own study: leave out {', '.join(given)}"
-                    )
-                path = asyncio.run(resume_run(resume, remembered, lab))
-            else:
-                path = asyncio.run(run_study(words.read(lab), runs or RUNS, remembered, lab))
+            return asyncio.run(work(remembered))
         except (KeyboardInterrupt, DeltannError):
             if remembered.path is not None:
                 say(err, f"Finished trials are kept. To go on: deltann run --resume {remembered.path}")
             raise
-    _conclude(path, output)
 
 
 class _FolderOf:
@@ -114,22 +144,35 @@ class _FolderOf:
         self._display(event)
 
 
-def _conclude(path: Path, output: Format) -> None:
+def _conclude(ends: Sequence[_Ended], output: Format) -> None:
+    answers, failures = [], [end.reason for end in ends if end.reason is not None]
+    for end in ends:
+        if end.path is not None:
+            answer, incomplete = _report(end.path, output)
+            answers.append(answer)
+            failures += [incomplete] if incomplete else []
+        elif end.reason is not None:
+            answers.append({"error": error_json(end.reason)})
+    if output is Format.JSON:
+        print_json(answers[0] if len(ends) == 1 else {"runs": answers})
+    if failures:
+        raise typer.Exit(IncompleteRunError.exit_code)
+
+
+def _report(path: Path, output: Format) -> tuple[dict[str, Any], IncompleteRunError | None]:
+    """Write the report of a run, show it to people, and return it for programs."""
     data, comparison = analyse(path)
     report = path / "report.html"
     write_html(data, comparison, report)
     incomplete = _incomplete(data)
-    if output is Format.JSON:
-        failure = {"error": error_json(incomplete)} if incomplete else {}
-        print_json({"run": str(path), "report": str(report), **to_json(comparison), **failure})
-    else:
+    if output is not Format.JSON:
         print_comparison(out, data, comparison, FINDINGS_SHOWN)
         say(out, f"run folder: {path}")
         say(out, f"report:     {report}")
         if incomplete:
             print_failure(incomplete, as_json=False)
-    if incomplete:
-        raise typer.Exit(incomplete.exit_code)
+    failure = {"error": error_json(incomplete)} if incomplete else {}
+    return {"run": str(path), "report": str(report), **to_json(comparison), **failure}, incomplete
 
 
 def _incomplete(data: RunData) -> IncompleteRunError | None:

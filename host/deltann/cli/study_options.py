@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from deltann.run.fleet import Lab
-from deltann.study.study import Study, load_study, study_from_options
+from deltann.study.study import Study, load_studies, study_from_options
 
 STUDY_SUFFIXES = {".yaml", ".yml"}
 _PANEL = "Without a study file"
@@ -103,8 +103,8 @@ class StudyWords:
             *(f"--{name}" for name, value in values.items() if value is not None),
         ]
 
-    def read(self, lab: Lab) -> Study:
-        """Return the study that the words ask for, with boards of that lab.
+    def read(self, lab: Lab) -> tuple[Study, ...]:
+        """Return the studies that the words ask for, one for each model, with boards of that lab.
 
         Raises
         ------
@@ -119,10 +119,10 @@ class StudyWords:
             _, *options = self.given()
             if options:
                 raise typer.BadParameter(f"a study file says it all: leave out {', '.join(options)}")
-            return load_study(Path(self.subject), lab.known_boards)
+            return load_studies(Path(self.subject), lab.known_boards)
         if self.images is None:
             raise typer.BadParameter(f"--images is needed with the model {self.subject}")
-        return study_from_options(
+        study = study_from_options(
             self.subject,
             self.images,
             levels=_words(self.levels),
@@ -136,6 +136,14 @@ class StudyWords:
             rounds=self.rounds,
             known_boards=lab.known_boards,
         )
+        return (study,)
+
+    def read_one(self, lab: Lab) -> Study:
+        """Return the study that the words ask for, which must have one model; raises as `read`."""
+        studies = self.read(lab)
+        if len(studies) > 1:
+            raise typer.BadParameter(f"{self.subject} has {len(studies)} models, and this takes one")
+        return studies[0]
 
 
 def _words(text: str | None) -> list[str]:

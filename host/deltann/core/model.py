@@ -157,6 +157,8 @@ class ModelSource:
         `package.module:function` that returns the network; else None.
     trusted_code
         The folder whose code may be imported to load the model; None: no code of the model may run.
+    to_fetch
+        Whether the weights are still to be fetched, so that `digest` is no more than their name: for plans.
     """
 
     name: str
@@ -173,6 +175,7 @@ class ModelSource:
     signature: str | None = None
     module: str | None = None
     trusted_code: Path | None = None
+    to_fetch: bool = False
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two sources the same for a build: weights, architecture, input, output."""

@@ -33,11 +33,16 @@ _READERS = {
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
-def open_model(request: ModelRequest) -> ModelSource:
+def open_model(request: ModelRequest, *, may_fetch: bool = True) -> ModelSource:
     """Return the model that a study asks for, its file read and its recipe found to fit.
 
     No framework is imported here. A child process loads the network where nothing else tells whether it
     can be loaded: a checkpoint, and code that the study trusts.
+
+    Parameters
+    ----------
+    may_fetch
+        As for `zoo_source.open_entry`.
 
     Raises
     ------
@@ -53,7 +58,7 @@ def open_model(request: ModelRequest) -> ModelSource:
             return _open_module(request, request.module)
         entry = ENTRIES.get(request.name_or_path)
         if entry:
-            return open_entry(entry, request)
+            return open_entry(entry, request, may_fetch=may_fetch)
         _refuse_weights(request)
         return _open_file(request)
     except ModelError as error:

@@ -31,10 +31,16 @@ class Weights:
     path: Path
     digest: str
     provenance: str
+    to_fetch: bool = False
 
 
-def open_entry(entry: ZooEntry, request: ModelRequest) -> ModelSource:
+def open_entry(entry: ZooEntry, request: ModelRequest, *, may_fetch: bool = True) -> ModelSource:
     """Return a model of the zoo.
+
+    Parameters
+    ----------
+    may_fetch
+        Whether ImageNet weights that a request names are fetched; else they are only said `to_fetch`.
 
     Raises
     ------
@@ -58,7 +64,7 @@ def open_entry(entry: ZooEntry, request: ModelRequest) -> ModelSource:
             hint="Leave the input shape out",
         )
     entry.check_packages()
-    weights = _weights(entry, request.weights)
+    weights = _weights(entry, request.weights, may_fetch=may_fetch)
     source = ModelSource(
         name=entry.name,
         framework=entry.framework,
@@ -69,6 +75,7 @@ def open_entry(entry: ZooEntry, request: ModelRequest) -> ModelSource:
         labels=request.labels or entry.labels,
         kind=ModelKind.ZOO,
         weights=weights.provenance,
+        to_fetch=weights.to_fetch,
     )
     if source.weights == "checkpoint":
         trial = {"loader": source.loader, "framework": source.framework, "code": None}
@@ -76,16 +83,19 @@ def open_entry(entry: ZooEntry, request: ModelRequest) -> ModelSource:
     return source
 
 
-def _weights(entry: ZooEntry, asked: str | None) -> Weights:
+def _weights(entry: ZooEntry, asked: str | None, *, may_fetch: bool) -> Weights:
+    if asked == IMAGENET and isinstance(entry.weights, FetchedWeights) and entry.weights.find() is None:
+        if not may_fetch:
+            path = entry.weights.folder / entry.weights.file
+            return Weights(path, digest_record({"weights": path.name}), entry.provenance, to_fetch=True)
+        fetch(entry)
     if asked is None or asked == IMAGENET:
-        return _imagenet(entry, may_fetch=asked is not None)
+        return _imagenet(entry)
     seed = seed_of(asked)
     return _checkpoint(entry, Path(asked)) if seed is None else _seeded(entry, seed)
 
 
-def _imagenet(entry: ZooEntry, *, may_fetch: bool) -> Weights:
-    if may_fetch and isinstance(entry.weights, FetchedWeights) and entry.weights.find() is None:
-        fetch(entry)
+def _imagenet(entry: ZooEntry) -> Weights:
     path = entry.weights_path()
     digest = digest_file(path)
     begins = _DIGEST_IN_NAME.search(path.name)

@@ -5,11 +5,12 @@ import json
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from deltann.core.artifact import Artifact, BuildFailure
-from deltann.core.errors import ResultsError
+from deltann.core.errors import DeltannError, MissingPackageError, ModelError, ResultsError
 from deltann.core.format import plural
 from deltann.core.record import TrialRecord
 from deltann.core.run_data import EnvironmentFact
@@ -35,6 +36,14 @@ from deltann.study.study import Study
 from deltann.study.text import to_yaml
 
 
+@dataclass(frozen=True, slots=True)
+class Unplanned:
+    """A study that cannot be planned here, and why."""
+
+    study: str
+    reason: DeltannError
+
+
 async def plan_study(study: Study, listener: Listener, lab: Lab = THE_USUAL_LAB) -> Plan:
     """Return what a run of the study would build and measure. Nothing is built, run or written.
 
@@ -49,7 +58,34 @@ async def plan_study(study: Study, listener: Listener, lab: Lab = THE_USUAL_LAB)
         If something that the study names is missing or unfit.
     """
     async with open_boards(study.boards, lab, share=True) as boards:
-        survey = await make_survey(study, boards, listener)
+        return await _plan(study, boards, listener)
+
+
+async def plan_studies(
+    studies: Sequence[Study], listener: Listener, lab: Lab = THE_USUAL_LAB
+) -> tuple[Plan | Unplanned, ...]:
+    """Return the plan of each study of a file; a model that cannot be had does not hold the others.
+
+    Raises
+    ------
+    DeltannError
+        As `plan_study`, for anything but a model.
+    """
+    async with open_boards(studies[0].boards, lab, share=True) as boards:
+        return tuple([await _plan_or_reason(study, boards, listener) for study in studies])
+
+
+async def _plan_or_reason(
+    study: Study, boards: Sequence[BoardAccess], listener: Listener
+) -> Plan | Unplanned:
+    try:
+        return await _plan(study, boards, listener)
+    except (ModelError, MissingPackageError) as error:
+        return Unplanned(study.name, error)
+
+
+async def _plan(study: Study, boards: Sequence[BoardAccess], listener: Listener) -> Plan:
+    survey = await make_survey(study, boards, listener, may_fetch=False)
     return Workshop.before_conversion(survey).plan()
 
 

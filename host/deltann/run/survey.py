@@ -59,9 +59,14 @@ NO_MEMORY = Memory()
 
 
 async def make_survey(
-    study: Study, boards: Sequence[BoardAccess], listener: Listener, memory: Memory = NO_MEMORY
+    study: Study,
+    boards: Sequence[BoardAccess],
+    listener: Listener,
+    memory: Memory = NO_MEMORY,
+    *,
+    may_fetch: bool = True,
 ) -> Survey:
-    """Look up the model, the images and the boards of a study. Nothing is written.
+    """Look up the model, the images and the boards of a study. Nothing is written but fetched weights.
 
     Of a board that is remembered, and has nothing left to measure or does not answer, the memory is taken.
 
@@ -75,10 +80,12 @@ async def make_survey(
         listener(Note(text))
 
     model, images, answers = await asyncio.gather(
-        asyncio.to_thread(open_model, study.model),
+        asyncio.to_thread(open_model, study.model, may_fetch=may_fetch),
         asyncio.to_thread(find_images, study.data, on_note=note),
         asyncio.gather(*(_ask(board, listener, memory) for board in boards)),
     )
+    if model.to_fetch:
+        note(f"The weights of {model.name} are not on this machine: a run fetches them first.")
     unreached = {answer.facts.name: answer.trouble for answer in answers if answer.trouble is not None}
     if unreached and not any(answer.fresh for answer in answers):
         raise next(iter(unreached.values()))

@@ -287,7 +287,16 @@ class StudyShape(Shape):
 
     schema_: Annotated[int, BeforeValidator(_check_schema)] = Field(alias="schema")
     name: Annotated[str, AfterValidator(_check_name)] | None = None
-    model: Annotated[ModelShape, BeforeValidator(_as_named)]
+    model: Annotated[ModelShape, BeforeValidator(_as_named)] | None = None
+    models: (
+        Annotated[
+            list[Annotated[ModelShape, BeforeValidator(_as_named)]],
+            BeforeValidator(_as_list),
+            AfterValidator(_filled),
+            AfterValidator(_distinct),
+        ]
+        | None
+    ) = None
     data: Annotated[DataShape, BeforeValidator(_as_images)]
     conversions: Annotated[str, _known(("used", "pairs"), "word")] = "used"
     factors: FactorsShape = FactorsShape()
@@ -298,3 +307,11 @@ class StudyShape(Shape):
     attempts: Count = 2
     build: BuildShape = BuildShape()
     compare: CompareShape = CompareShape()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.model is None and self.models is None:
+            raise refusal("the key 'model' is missing", "Add model: to it, or models: and a list")
+        if self.model is not None and self.models is not None:
+            raise refusal("the study has both 'model' and 'models'", "Keep one of them")
+        return self

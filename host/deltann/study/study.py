@@ -130,8 +130,10 @@ def only_this_machine() -> Collection[str]:
     return (LOCAL_BOARD,)
 
 
-def load_study(path: Path, known_boards: KnownBoards | None = only_this_machine) -> Study:
-    """Return the study in a YAML file. Its relative paths start at the file's folder.
+def load_studies(path: Path, known_boards: KnownBoards | None = only_this_machine) -> tuple[Study, ...]:
+    """Return the studies in a YAML file, one for each of its models. Relative paths start at its folder.
+
+    With several models each study is named after the file's and its model.
 
     Parameters
     ----------
@@ -149,7 +151,45 @@ def load_study(path: Path, known_boards: KnownBoards | None = only_this_machine)
     document = read_document(path)
     shape = check_shape(document.value, document.where)
     source = _Source(document.where, path.parent, document.text, path)
-    return _make_study(shape, source, _default_name(path.stem), known_boards)
+    name = shape.name or _default_name(path.stem)
+    if shape.model is not None:
+        return (_make_study(shape, _make_model(shape.model, source, ("model",)), source, name, known_boards),)
+    models = [_make_model(model, source, ("models", index)) for index, model in enumerate(shape.models or ())]
+    names = _names_of_each(name, models)
+    return tuple(
+        _make_study(shape, model, source, each, known_boards)
+        for model, each in zip(models, names, strict=True)
+    )
+
+
+def load_study(path: Path, known_boards: KnownBoards | None = only_this_machine) -> Study:
+    """Return the study in a YAML file that has one model.
+
+    Raises
+    ------
+    StudyError, ModelError
+        As `load_studies`; or if it has several models.
+    """
+    studies = load_studies(path, known_boards)
+    if len(studies) > 1:
+        raise StudyError(
+            f"the study has {len(studies)} models", where=str(path), hint="Give it one, under model"
+        )
+    return studies[0]
+
+
+def _names_of_each(name: str, models: Sequence[ModelRequest]) -> list[str]:
+    """Return a name for the study of each model, none twice."""
+    names: list[str] = []
+    for model in models:
+        stem = _default_name(
+            f"{name}-{Path(model.name_or_path).stem if model.module is None else model.module}"
+        )
+        if is_zoo_name(model.name_or_path):
+            stem = _default_name(f"{name}-{model.name_or_path}")
+        numbered = (f"{stem[:60]}-{number}" for number in range(2, len(models) + 2))
+        names.append(next(one for one in (stem, *numbered) if one not in names))
+    return names
 
 
 def study_from_options(
@@ -192,7 +232,9 @@ def study_from_options(
         **_given({"boards": list(boards)}),
     }
     source = _Source(_option_of, Path(), "", None)
-    return _make_study(check_shape(value, _option_of), source, _default_name(Path(model).stem), known_boards)
+    shape = check_shape(value, _option_of)
+    request = _make_model(shape.model or ModelShape(name=model), source, ("model",))
+    return _make_study(shape, request, source, _default_name(Path(model).stem), known_boards)
 
 
 _OPTIONS: dict[Location, str] = {
@@ -234,13 +276,13 @@ class _Source:
 
 
 def _make_study(
-    shape: StudyShape, source: _Source, default_name: str, known_boards: KnownBoards | None
+    shape: StudyShape, model: ModelRequest, source: _Source, name: str, known_boards: KnownBoards | None
 ) -> Study:
     if known_boards is not None:
         _check_boards(shape.boards, source, known_boards)
     return Study(
-        name=shape.name or default_name,
-        model=_make_model(shape.model, source),
+        name=name,
+        model=model,
         data=_make_data(shape.data, source),
         factors=_make_factors(shape.factors, source),
         boards=tuple(shape.boards),
@@ -262,14 +304,14 @@ def _make_study(
     )
 
 
-def _make_model(shape: ModelShape, source: _Source) -> ModelRequest:
+def _make_model(shape: ModelShape, source: _Source, place: Location) -> ModelRequest:
     return ModelRequest(
         name_or_path=_model_name_or_path(shape, source),
-        recipe=_make_recipe(shape.recipe, source),
-        labels=_make_labels(shape.labels, source),
+        recipe=_make_recipe(shape.recipe, source, place),
+        labels=_make_labels(shape.labels, source, place),
         input_shape=tuple(shape.input_shape) if shape.input_shape else None,
         output=shape.output,
-        where=source.where(("model", next(key for key in ("path", "module", "name") if getattr(shape, key)))),
+        where=source.where((*place, next(key for key in ("path", "module", "name") if getattr(shape, key)))),
         input=shape.input,
         weights=_make_weights(shape, source),
         module=shape.module,
@@ -296,21 +338,21 @@ def _make_weights(shape: ModelShape, source: _Source) -> str | None:
     return words if words is None or is_weights_word(words) else str(source.absolute(words))
 
 
-def _make_recipe(values: Mapping[str, Any] | None, source: _Source) -> Recipe | None:
+def _make_recipe(values: Mapping[str, Any] | None, source: _Source, place: Location) -> Recipe | None:
     if values is None:
         return None
     try:
         return build_recipe(values)
     except ModelError as error:
-        raise ModelError(error.what, where=source.where(("model", "recipe")), hint=error.hint) from None
+        raise ModelError(error.what, where=source.where((*place, "recipe")), hint=error.hint) from None
 
 
-def _make_labels(shape: LabelsShape | None, source: _Source) -> LabelSpace | None:
+def _make_labels(shape: LabelsShape | None, source: _Source, place: Location) -> LabelSpace | None:
     if shape is None:
         return None
     if isinstance(shape.names, list):
         return LabelSpace(shape.offset, tuple(shape.names), shape.softmax)
-    where = source.where(("model", "labels", "names"))
+    where = source.where((*place, "labels", "names"))
     path = source.absolute(shape.names)
     try:
         names = tuple(path.read_text(encoding="utf-8").splitlines())
