@@ -14,10 +14,12 @@ from deltann.convert.packages import versions_of
 from deltann.convert.warm import warm_children
 from deltann.core.comparison import Severity
 from deltann.core.conversion import Kind
-from deltann.core.converters import Converter, Route, find_route, routes
+from deltann.core.conversion_matrix import conversion_matrix
+from deltann.core.converters import Converter, FrameworkPair, Route, find_route, routes
 from deltann.core.framework import Framework
+from deltann.core.request import ModelRequest
 from deltann.paths import cache_folder
-from deltann.run.conversion import Checker, ConversionRequest, convert_model, run_route
+from deltann.run.conversion import Checker, ConversionRequest, convert_model, run_pair
 from deltann.run.source_form import find_source, open_form
 
 HERE = Path(__file__).parent
@@ -221,8 +223,8 @@ SEEDED = {
 
 @pytest.fixture(scope="module")
 def small_onnx(small_torch):
-    source = find_source(str(small_torch / "small.onnx"), None)
-    return open_form(source, cache_folder("forms"), LIMITS).form
+    source = find_source(ModelRequest(str(small_torch / "small.onnx")))
+    return open_form(source.model, cache_folder("forms"), LIMITS).form
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +245,8 @@ def test_seeded_faults_are_found(small_onnx, checker, fault, kinds):
         options=(("fault", fault),),
         variables=(("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])),),
     )
-    record = run_route(Route((converter,)), small_onnx, checker, LIMITS, lambda text: None)
+    way = FrameworkPair(Framework.ONNX, Framework.ONNX, Route((converter,)), 0)
+    record = run_pair(way, small_onnx, checker, LIMITS, lambda text: None)
     assert record.final is not None
     assert seen(record) == kinds, [finding.text for finding in record.hops[0].findings]
     if not kinds:
@@ -254,3 +257,17 @@ def test_what_was_converted_is_not_converted_again(small_keras):
     converted(small_keras, "tflite")
     again = converted(small_keras, "tflite")
     assert all(hop.cached for hop in again.hops)
+
+
+def test_all_twenty_pairs_are_one_command_and_a_matrix(small_keras):
+    need_route(("keras", "tf", "onnx", "tf"))
+    need_route(("keras", "torch", "onnx", "tflite"))
+    record = convert_model(ConversionRequest(str(small_keras), pairs=True, limits=LIMITS), lambda text: None)
+    matrix = conversion_matrix(record.routes)
+    assert matrix.frameworks == tuple(Framework)
+    assert len(matrix.cells) == 20
+    for (source, target), route in matrix.cells.items():
+        faithful(route)
+        assert route.hops[route.lead].source == source
+        assert route.end.target == target
+        assert 0 < route.seconds <= sum(hop.seconds for hop in route.hops)
