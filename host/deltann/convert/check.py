@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from deltann.convert.weights import EpsilonChange, WeightMatch
 from deltann.core.comparison import Severity
 from deltann.core.conversion import Agreement, HopFinding, Kind
+from deltann.core.factors import Quantisation
 from deltann.core.form import Form
 from deltann.core.format import format_bytes, format_number, format_share, plural
 
@@ -18,6 +19,7 @@ RELATIVE_TOLERANCE: dict[str, float] = {"float64": 1e-3, "float32": 1e-3, "float
 """Largest difference that rounding explains, relative to the span of the source's outputs; by dtype."""
 QUANTIZED_TOLERANCE = 1e-1
 
+_SIZES = {Quantisation.NONE: 1.0, Quantisation.FLOAT16: 0.5}
 LEAST_SIZE_SHARE = 0.4
 """A file smaller than this share of its parameters has lost some: float32 as float16 takes 0.5."""
 
@@ -49,6 +51,11 @@ def tolerance_of(outputs: Array, *dtypes: str) -> float:
     return span * max(RELATIVE_TOLERANCE.get(dtype, QUANTIZED_TOLERANCE) for dtype in dtypes)
 
 
+def dtype_of(bits: Quantisation, dtype: str) -> str:
+    """Return the dtype whose rounding is in the outputs of a form that keeps its numbers in few bits."""
+    return {Quantisation.NONE: dtype, Quantisation.FLOAT16: "float16"}.get(bits, "int8")
+
+
 def check_signature(source: Form, made: Form) -> Iterator[HopFinding]:
     """Compare what a form takes with what the form that it was made of took."""
     if made.input.name != source.input.name:
@@ -66,9 +73,11 @@ def check_signature(source: Form, made: Form) -> Iterator[HopFinding]:
         yield HopFinding(Kind.INPUT, Severity.ERROR, text, {})
 
 
-def check_size(made: Form, parameter_bytes: int) -> Iterator[HopFinding]:
-    """Compare the size of a form's file with that of the source's parameters."""
-    if made.size_bytes < LEAST_SIZE_SHARE * parameter_bytes:
+def check_size(
+    made: Form, parameter_bytes: int, bits: Quantisation = Quantisation.NONE
+) -> Iterator[HopFinding]:
+    """Compare the size of a form's file with that of the source's parameters, in the bits that it keeps."""
+    if made.size_bytes < LEAST_SIZE_SHARE * parameter_bytes * _SIZES.get(bits, 0.25):
         yield HopFinding(
             Kind.WEIGHTS_LOST,
             Severity.ERROR,

@@ -102,7 +102,13 @@ def check_packages(converter: Converter) -> None:
 
 
 def run_hop(
-    converter: Converter, form: Form, folder: Path, limits: Limits, *, only_kept: bool = False
+    converter: Converter,
+    form: Form,
+    folder: Path,
+    limits: Limits,
+    *,
+    calibration: Path | None = None,
+    only_kept: bool = False,
 ) -> HopResult:
     """Convert a form, or return what an earlier run with the same packages left in `folder`.
 
@@ -110,6 +116,8 @@ def run_hop(
 
     Parameters
     ----------
+    calibration
+        Images for a converter that quantises, as the form takes them: an array of numpy's.
     only_kept
         Convert nothing: what is not in `folder` ends as `not_made`.
 
@@ -127,9 +135,15 @@ def run_hop(
             "task": [converter.task, converter.target, dict(converter.options)],
             "versions": versions,
             "code": CODE_VERSION,
+            "calibration": digest_file(calibration) if calibration else None,
         }
     )
-    request = {"form": form.to_json(), "target": converter.target, "options": dict(converter.options)}
+    request = {
+        "form": form.to_json(),
+        "target": converter.target,
+        "options": dict(converter.options),
+        "calibration": str(calibration) if calibration else None,
+    }
     return run_kept(
         converter.task,
         request,

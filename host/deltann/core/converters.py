@@ -1,15 +1,19 @@
 """The graph of converters: what goes from which framework to which, by what, and the routes through it."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, permutations, product
 
 from deltann.core.errors import StudyError
+from deltann.core.factors import Quantisation
 from deltann.core.framework import Framework
 from deltann.core.words import suggest
 
 HUB_OPSET = 17
 """The opset of ONNX that every converter here reads: the last one that torch's tracing exporter writes."""
+
+QUANTISE = "quantise"
+"""The option of a converter that says in how few bits it writes."""
 
 MOST_HOPS = 4
 """A simple path through five frameworks has no more."""
@@ -211,6 +215,25 @@ CONVERTERS: tuple[Converter, ...] = (
         options=_OPSET,
     ),
 )
+
+
+QUANTISER = Converter(
+    *("ort-quantise", Framework.ONNX, Framework.ONNX, ("onnxruntime", "onnx"), "host"),
+    task=f"{_TASKS}.onnx_quantise",
+    note="ONNX Runtime's static quantisation, QDQ",
+)
+"""What quantises ONNX; TFLite is quantised by whatever writes the file."""
+
+
+def quantising(converter: Converter, bits: Quantisation) -> Converter:
+    """Return a converter that writes quantised numbers, too."""
+    options = (*converter.options, (QUANTISE, bits.value))
+    return replace(converter, name=f"{converter.name} ({bits.value})", options=options)
+
+
+def quantisation_of(converter: Converter) -> Quantisation:
+    """Return what a converter was made to write by `quantising`."""
+    return Quantisation(str(dict(converter.options).get(QUANTISE, Quantisation.NONE)))
 
 
 def routes(

@@ -75,6 +75,29 @@ class TorchMode(StrEnum):
     COMPILED = "compiled"
 
 
+class Quantisation(StrEnum):
+    """In how few bits a converted model keeps its numbers.
+
+    `float16` and `dynamic` change the weights alone. `int8_channel` and `int8_tensor` change the activations
+    too, whose ranges are measured on calibration images; they say what shares one scale of the weights.
+    """
+
+    NONE = "none"
+    FLOAT16 = "float16"
+    DYNAMIC = "dynamic"
+    INT8_CHANNEL = "int8_channel"
+    INT8_TENSOR = "int8_tensor"
+
+
+CALIBRATED = (Quantisation.INT8_CHANNEL, Quantisation.INT8_TENSOR)
+"""What needs calibration images."""
+
+QUANTISES: dict[Importer, tuple[Quantisation, ...]] = {
+    Importer.ONNX: CALIBRATED,
+    Importer.TFLITE: tuple(value for value in Quantisation if value is not Quantisation.NONE),
+}
+"""The quantisations that each form can have."""
+
 RuntimeOption = OrtGraph | TfliteKernels | TorchMode
 
 OPTION_FACTORS: dict[Runtime, str] = {
@@ -111,6 +134,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor("runtime", "what executes the model on the board"),
     Factor("importer", "the form of the model that the compiler or the runtime reads"),
     Factor("route", "the conversions from the model's framework to that form"),
+    Factor("quantisation", "in how few bits the converted model keeps its numbers"),
     Factor("engine", "the Python environment of the board that the runtime is in; 'own' is the agent's"),
     Factor("device", "what of the board computes: its CPU, or its GPU by CUDA or OpenCL"),
     Factor("level", "TVM optimization level, a named list of passes"),

@@ -77,9 +77,13 @@ class DataRequest:
         A CSV of file and class; None looks for `labels.csv` in the folder.
     limit
         At most this many images, in sorted order; None for all.
+    calibration
+        Images on which quantisation measures the ranges of activations; None: the first of `images`.
     """
 
     images: str
     labels: Path | None = None
     limit: int | None = None
     where: str | None = None
+    calibration: str | None = None
+    calibration_where: str | None = field(default=None, compare=False)

@@ -11,6 +11,7 @@ from deltann.core.factors import (
     Binding,
     Device,
     Importer,
+    Quantisation,
     Runtime,
     RuntimeOption,
 )
@@ -69,6 +70,7 @@ class Variant:
     route: str = USUAL_ROUTE
     option: RuntimeOption | None = None
     engine: str = OWN_ENGINE
+    quantisation: Quantisation = Quantisation.NONE
 
     def factors(self) -> dict[str, str | None]:
         """Return the value of every factor as text, None where the runtime does not have it."""
@@ -77,6 +79,7 @@ class Variant:
             "runtime": self.runtime.value,
             "importer": self.importer.value,
             "route": self.route,
+            "quantisation": self.quantisation.value,
             "engine": None if tvm else self.engine,
             "device": self.device.value,
             "level": tvm.level if tvm else None,
@@ -107,6 +110,7 @@ class Variant:
             "runtime": self.runtime.value,
             "importer": self.importer.value,
             "route": self.route,
+            "quantisation": self.quantisation.value,
             "tvm": asdict(self.tvm) if self.tvm else None,
         }
 
@@ -116,6 +120,8 @@ class Variant:
         parts = [self.runtime.value, self.importer.value]
         if self.route != USUAL_ROUTE:
             parts.append(f"by {self.route}")
+        if self.quantisation is not Quantisation.NONE:
+            parts.append(self.quantisation.value)
         if self.engine != OWN_ENGINE:
             parts.append(self.engine)
         if self.option is not None and self.option is not next(iter(type(self.option))):

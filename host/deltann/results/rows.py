@@ -15,6 +15,7 @@ from deltann.core.factors import (
     USUAL_ROUTE,
     Device,
     OrtGraph,
+    Quantisation,
     Runtime,
 )
 from deltann.core.inputs import Sample, Thumbnails, UnreadableImage
@@ -328,6 +329,7 @@ def _factors(row: Row) -> dict[str, str | None]:
     if row["route"] is None:
         is_onnxruntime = row["runtime"] == Runtime.ONNXRUNTIME
         factors["route"] = USUAL_ROUTE
+        factors["quantisation"] = Quantisation.NONE.value
         factors["engine"] = OWN_ENGINE if is_onnxruntime else None
         factors["ort_graph"] = OrtGraph.ALL.value if is_onnxruntime else None
     return factors

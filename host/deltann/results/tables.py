@@ -44,7 +44,8 @@ _ATTEMPT = (
 )
 
 # Factors that came after the first version of the schema.
-_SINCE = {"device": 3} | dict.fromkeys(("route", "engine", "ort_graph", "tflite_kernels", "torch_mode"), 4)
+_IN_4 = ("route", "quantisation", "engine", "ort_graph", "tflite_kernels", "torch_mode")
+_SINCE = {"device": 3, **dict.fromkeys(_IN_4, 4)}
 
 _SAMPLES = Table(
     "samples",

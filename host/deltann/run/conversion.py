@@ -32,9 +32,11 @@ from deltann.core.converters import (
     Route,
     find_route,
     framework_pairs,
+    quantisation_of,
     routes,
 )
 from deltann.core.errors import DataError, ModelError, ResultsError, StudyError
+from deltann.core.factors import CALIBRATED, Quantisation
 from deltann.core.form import SERVED_SUFFIX, SUFFIXES, Form
 from deltann.core.format import plural
 from deltann.core.framework import Framework
@@ -331,19 +333,21 @@ class Checker:
         if "not_reloadable" in hop.facts:
             text = f"no .keras file keeps it ({hop.facts['not_reloadable']}): it serves a SavedModel"
             findings.append(HopFinding(Kind.RELOAD, Severity.NOTE, text, {}))
+        bits = quantisation_of(converter)
         if self._weights:
-            findings += check.check_size(form, self._weights.size_bytes)
+            findings += check.check_size(form, self._weights.size_bytes, bits)
         ran = self._run(form, ())
         if ran.outputs is None:
             text = f"the file does not run: {ran.message.rstrip('.')}"
             return None, None, [*findings, HopFinding(Kind.UNUSABLE, Severity.ERROR, text, {})]
-        dtypes = self._source.output.dtype, form.output.dtype
+        dtypes = self._source.output.dtype, check.dtype_of(bits, form.output.dtype)
         agreement, more = check.compare_outputs(self._wanted, ran.outputs[0], *dtypes)
         findings += more
         differ = any(finding.severity is Severity.ERROR for finding in more)
-        if differ:
+        if differ and bits is Quantisation.NONE:
             findings += self._explain(form, ran.outputs[0])
-        share, seen = self._match(form, differ)
+        # Quantised weights are none of the source's: what they do shows in the outputs alone.
+        share, seen = self._match(form, differ) if bits is Quantisation.NONE else (None, [])
         return agreement, share, [*findings, *seen]
 
     def _explain(self, form: Form, got: Array) -> Iterator[HopFinding]:
@@ -379,12 +383,26 @@ def _crash(converter: Converter, hop: HopResult) -> HopFinding:
     return HopFinding(kind, Severity.ERROR, text, {"cause": hop.cause})
 
 
-def run_pair(pair: FrameworkPair, model: Form, checker: Checker, limits: Limits, say: Say) -> RouteRecord:
-    """Run the hops of a route, each followed by its checks, up to one that gives no form."""
+def run_pair(
+    pair: FrameworkPair,
+    model: Form,
+    checker: Checker,
+    limits: Limits,
+    say: Say,
+    calibration: Path | None = None,
+) -> RouteRecord:
+    """Run the hops of a route, each followed by its checks, up to one that gives no form.
+
+    Parameters
+    ----------
+    calibration
+        Images for the hop that measures the ranges of activations, as `run_hop` takes them.
+    """
     form, hops, route = model, [], pair.route
     for converter in route.converters:
         say(f"{converter.source} to {converter.target} by {converter.name}")
-        result = run_hop(converter, form, cache_folder("forms"), limits)
+        images = calibration if quantisation_of(converter) in CALIBRATED else None
+        result = run_hop(converter, form, cache_folder("forms"), limits, calibration=images)
         agreement, share, findings = checker.check(form, result, converter)
         hops.append(
             HopRecord(

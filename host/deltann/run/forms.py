@@ -15,15 +15,17 @@ from deltann.core.artifact import BuildFailure, TensorSpec
 from deltann.core.conversion import RouteRecord
 from deltann.core.converters import (
     CONVERTERS,
+    QUANTISER,
     Converter,
     FrameworkPair,
     Route,
     find_route,
     framework_pairs,
+    quantising,
     routes,
 )
 from deltann.core.errors import ModelError
-from deltann.core.factors import USUAL_ROUTE, Importer, Runtime
+from deltann.core.factors import CALIBRATED, USUAL_ROUTE, Importer, Quantisation, Runtime
 from deltann.core.form import Form
 from deltann.core.framework import Framework
 from deltann.core.hashing import digest_record
@@ -52,6 +54,7 @@ class FormKey:
     importer: Importer
     route: str
     by_code: bool = False
+    quantisation: Quantisation = Quantisation.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,9 @@ class Forms:
     ----------
     records
         What converting along each route showed, in the order it was done.
+    calibration
+        Images on which quantisation measures ranges, as the model takes them: a file of numpy's. To be given
+        before such a form is made.
     """
 
     def __init__(self, model: ModelSource, limits: Limits) -> None:
@@ -101,6 +107,7 @@ class Forms:
         self._made: dict[FormKey, Made] = {}
         self._routes: dict[FormKey, tuple[Converter, ...]] = {}
         self.records: list[RouteRecord] = []
+        self.calibration: Path | None = None
 
     def key(self, variant: Variant) -> FormKey:
         """Return which form a variant reads."""
@@ -109,7 +116,7 @@ class Forms:
             and variant.importer is Importer.TORCH
             and self._is_own(variant.importer, variant.route)
         )
-        return FormKey(variant.importer, variant.route, by_code)
+        return FormKey(variant.importer, variant.route, by_code, variant.quantisation)
 
     def get(self, variant: Variant) -> Made | None:
         """Return the form of a variant, or why there is none; None when nobody has tried yet."""
@@ -121,7 +128,7 @@ class Forms:
         made, key = self.get(variant), self.key(variant)
         if isinstance(made, StudyForm):
             return made.digest
-        if self._is_own(key.importer, key.route) and key.importer is Importer.ONNX:
+        if self._is_plain_onnx(key):
             return form_key(self._model)
         route = self._route(key)
         packages = sorted({name for converter in route for name in converter.packages})
@@ -168,7 +175,7 @@ class Forms:
     def find(self, variants: Iterable[Variant]) -> None:
         """Look for what earlier runs have left. Nothing is made."""
         for key in self._lacking(variants):
-            found = self._find(key)
+            found = None if key.quantisation in CALIBRATED else self._find(key)
             if found:
                 self._made[key] = found
 
@@ -202,7 +209,9 @@ class Forms:
             If the cache cannot be written.
         """
         self.make_unchecked(variants)
-        lacking = list(self._lacking(variants))
+        lacking = sorted(
+            self._with_bases(variants), key=lambda key: key.quantisation is not Quantisation.NONE
+        )
         if not (lacking or every_pair):
             return
         with warm_children():
@@ -213,17 +222,32 @@ class Forms:
             routed = [key for key in lacking if self._route(key)]
             checker = Checker(source[0], images, self._limits) if routed or every_pair else None
             for key in lacking:
-                route = self._route(key)
-                if not route or checker is None:
-                    self._made[key] = self._fit(source[0], source[1], {}, None)
-                    continue
-                say(f"Converting: {Route(route)}")
-                way = FrameworkPair(self._model.framework, route[-1].target, Route(route), 0)
-                record = run_pair(way, source[0], checker, self._limits, say)
-                self.records.append(record)
-                self._made[key] = self._of_record(record)
+                self._made[key] = self._make(key, source, checker, say)
             if every_pair and checker is not None:
                 self._make_every_pair(source[0], checker, say)
+
+    def _with_bases(self, variants: Iterable[Variant]) -> list[FormKey]:
+        """Return the forms that are lacking, and the plain ones that quantised ONNX is made of."""
+        lacking = list(self._lacking(variants))
+        bases = [_base(key) for key in lacking if _is_quantised_onnx(key)]
+        return list(dict.fromkeys([*(key for key in bases if key not in self._made), *lacking]))
+
+    def _make(self, key: FormKey, source: tuple[Form, float], checker: Checker | None, say: Say) -> Made:
+        if self._is_plain_onnx(key):
+            return self._plain_onnx()
+        route, (form, seconds) = self._route(key), source
+        if not route or checker is None:
+            return self._fit(form, seconds, {}, None)
+        if _is_quantised_onnx(key):
+            base = self._made[_base(key)]
+            if isinstance(base, BuildFailure):
+                return base
+            form = _as_form(base)
+        say(f"Converting: {Route(route)}")
+        way = FrameworkPair(route[0].source, route[-1].target, Route(route), 0)
+        record = run_pair(way, form, checker, self._limits, say, self.calibration)
+        self.records.append(record)
+        return self._of_record(record)
 
     def _make_every_pair(self, source: Form, checker: Checker, say: Say) -> None:
         for way in self._every_pair():
@@ -244,7 +268,8 @@ class Forms:
     def _is_plain_onnx(self, key: FormKey) -> bool:
         """Return whether a form is made by torch's exporter, or cleaned of an ONNX file, in one child."""
         direct = self._model.framework in (Framework.TORCH, Framework.ONNX)
-        return direct and key.importer is Importer.ONNX and key.route == USUAL_ROUTE
+        plain = key.importer is Importer.ONNX and key.quantisation is Quantisation.NONE
+        return direct and plain and key.route == USUAL_ROUTE
 
     def _route(self, key: FormKey) -> tuple[Converter, ...]:
         """Return the converters of a form; none where the model has that form, or becomes plain ONNX."""
@@ -253,6 +278,11 @@ class Forms:
         return self._routes[key]
 
     def _choose_route(self, key: FormKey) -> tuple[Converter, ...]:
+        if _is_quantised_onnx(key):
+            return (quantising(QUANTISER, key.quantisation),)
+        if key.quantisation is not Quantisation.NONE:
+            *before, last = self._route(_base(key))
+            return (*before, quantising(last, key.quantisation))
         if self._is_own(key.importer, key.route) or self._is_plain_onnx(key):
             return ()
         if key.route != USUAL_ROUTE:
@@ -319,7 +349,8 @@ class Forms:
 
     def _is_simplified(self, form: Form, record: RouteRecord | None) -> bool:
         # Simplifying would fold quantised weights into float ones: another model for ONNX Runtime.
-        return record is not None and form.framework is Framework.ONNX and form.input.dtype == "float32"
+        is_float = form.input.dtype == "float32" and (record is None or record.end.source != Framework.ONNX)
+        return record is not None and form.framework is Framework.ONNX and is_float
 
     def _as_source(self, form: Form) -> ModelSource:
         return ModelSource(
@@ -337,6 +368,8 @@ class Forms:
         if self._is_plain_onnx(key):
             found = find_form(self._model, cache_folder("onnx"))
             return _of_onnx(found, self._model.recipe.layout) if found else None
+        if _is_quantised_onnx(key):
+            return None
         form, folder, seconds = self._kept_source(), cache_folder("forms"), 0.0
         versions: dict[str, str] = {}
         for converter in self._route(key):
@@ -357,6 +390,14 @@ class Forms:
             found = find_form(self._model, cache_folder("onnx"))
             return _as_form(_of_onnx(found, self._model.recipe.layout)) if found else None
         return try_form(self._model, cache_folder("forms"), self._limits, only_kept=True).form
+
+
+def _base(key: FormKey) -> FormKey:
+    return replace(key, quantisation=Quantisation.NONE)
+
+
+def _is_quantised_onnx(key: FormKey) -> bool:
+    return key.importer is Importer.ONNX and key.quantisation is not Quantisation.NONE
 
 
 def _absent(package: str) -> bool:

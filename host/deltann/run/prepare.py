@@ -4,15 +4,19 @@ import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from deltann.core.conversion import RouteRecord
+from deltann.core.factors import CALIBRATED
 from deltann.core.format import plural
 from deltann.core.inputs import InputSet
 from deltann.core.model import Layout
+from deltann.core.request import DataRequest
 from deltann.core.trial import Trial
 from deltann.core.variant import Variant
+from deltann.models.images import find_images
 from deltann.models.inputs import prepare_inputs
 from deltann.paths import cache_folder
 from deltann.run.conversion import Array, as_taken
@@ -26,6 +30,9 @@ from deltann.study.study import Study
 
 CHECK_IMAGES = 20
 """Every hop of a conversion is checked on so many of the study's images; the trials take them all."""
+
+CALIBRATION_IMAGES = 100
+"""At most so many images calibrate a quantisation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,8 @@ async def prepare(
         for image in inputs.unreadable:
             listener(Note(f"{image.sample_id} is left out: {image.reason}"))
         checked = _first_images(survey, inputs)
+        if any(variant.quantisation in CALIBRATED for variant in variants):
+            forms.calibration = await asyncio.to_thread(_calibration_file, survey, inputs, listener)
         await asyncio.to_thread(
             forms.make, variants, checked, lambda text: listener(Step(text)), every_pair=study.every_pair
         )
@@ -106,7 +115,27 @@ def _prepare_inputs(survey: Survey, layout: Layout) -> InputSet:
     return prepare_inputs(survey.images, recipe, cache_folder("inputs"))
 
 
-def _first_images(survey: Survey, inputs: InputSet) -> Array:
+def _first_images(survey: Survey, inputs: InputSet, count: int = CHECK_IMAGES) -> Array:
     """Return the first images as the model takes them: (images, *shape without the batch)."""
     pixels = np.memmap(inputs.path, np.uint8, "r").reshape(-1, *inputs.shape[1:])
-    return as_taken(np.array(pixels[:CHECK_IMAGES]), survey.model.recipe)
+    return as_taken(np.array(pixels[:count]), survey.model.recipe)
+
+
+def _calibration_file(survey: Survey, inputs: InputSet, listener: Listener) -> Path:
+    """Return the calibration images as the model takes them, in a file of numpy's that is kept."""
+    data = survey.study.data
+    if data.calibration is not None:
+        found = find_images(
+            DataRequest(data.calibration, limit=CALIBRATION_IMAGES, where=data.calibration_where)
+        )
+        inputs = prepare_inputs(found, survey.model.recipe, cache_folder("inputs"))
+    else:
+        count = min(CALIBRATION_IMAGES, len(inputs.samples))
+        listener(Note(f"Quantisation is calibrated on the first {plural(count, 'image')} of the study."))
+    path = cache_folder("calibration") / f"{inputs.digest}-{survey.model.recipe.digest()[:16]}.npy"
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.save(file, _first_images(survey, inputs, CALIBRATION_IMAGES))
+        partial.replace(path)
+    return path

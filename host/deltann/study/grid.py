@@ -6,7 +6,15 @@ from itertools import product
 
 from deltann.core.board import BoardFacts
 from deltann.core.converters import find_route, routes
-from deltann.core.factors import READS, USUAL_ROUTE, Device, Importer, Runtime
+from deltann.core.factors import (
+    QUANTISES,
+    READS,
+    USUAL_ROUTE,
+    Device,
+    Importer,
+    Quantisation,
+    Runtime,
+)
 from deltann.core.framework import Framework
 from deltann.core.request import RouteRequest
 from deltann.core.variant import TvmOptions, Variant
@@ -46,31 +54,49 @@ def make_grid(
         forms = list(_forms(runtime, factors, framework, left_out))
         if runtime is Runtime.TVM:
             compilers = list(_tvm_options(factors, left_out))
-            for (importer, route), compiler, count, binding in product(
+            for (importer, route, bits), compiler, count, binding in product(
                 forms, compilers, threads, factors.binding
             ):
-                variants[Variant(runtime, importer, compiler, count, binding, route)] = None
+                variant = Variant(runtime, importer, compiler, count, binding, route, quantisation=bits)
+                variants[variant] = None
             continue
         engines = _engines(runtime, factors, board, left_out)
-        for (importer, route), engine, option, count, binding in product(
+        for (importer, route, bits), engine, option, count, binding in product(
             forms, engines, factors.options(runtime), threads, factors.binding
         ):
-            variants[Variant(runtime, importer, None, count, binding, route, option, engine)] = None
+            variant = Variant(runtime, importer, None, count, binding, route, option, engine, bits)
+            variants[variant] = None
     left_out.update(dict.fromkeys(_useless_routes(factors.route, framework, variants)))
     return list(variants), list(left_out)
 
 
 def _forms(
     runtime: Runtime, factors: FactorValues, framework: Framework, left_out: dict[LeftOut, None]
-) -> Iterator[tuple[Importer, str]]:
-    """Return the forms that a runtime, or TVM's importers, are to read: importer and route to it."""
+) -> Iterator[tuple[Importer, str, Quantisation]]:
+    """Return the forms that a runtime, or TVM's importers, are to read: importer, route to it, and bits."""
     importers = factors.importer if runtime is Runtime.TVM else (READS[runtime],)
     for importer in importers:
         found = list(dict.fromkeys(_routes_to(importer, factors.route, framework)))
         if not found:
             name = f"tvm/{importer.value}" if runtime is Runtime.TVM else runtime.value
             left_out[LeftOut(name, f"no route of the study ends at {importer.value}")] = None
-        yield from ((importer, route) for route in found)
+        possible = list(_quantisations(importer, factors, framework, left_out))
+        yield from ((importer, route, bits) for route in found for bits in possible)
+
+
+def _quantisations(
+    importer: Importer, factors: FactorValues, framework: Framework, left_out: dict[LeftOut, None]
+) -> Iterator[Quantisation]:
+    for bits in factors.quantisation:
+        if bits is Quantisation.NONE or bits in QUANTISES.get(importer, ()):
+            if bits is Quantisation.NONE or importer.value != framework or importer is not Importer.TFLITE:
+                yield bits
+            else:
+                reason = "a TFLite file is quantised when it is made: give the model that it was made of"
+                left_out[LeftOut(f"{importer.value}/{bits.value}", reason)] = None
+        else:
+            reason = f"nothing here makes {importer.value} of {bits.value}"
+            left_out[LeftOut(f"{importer.value}/{bits.value}", reason)] = None
 
 
 def _routes_to(importer: Importer, asked: Sequence[RouteRequest], framework: Framework) -> Iterator[str]:

@@ -184,7 +184,7 @@ class _Planner:
         for variant in variants:
             identity = variant_id(variant, self._model_digest, self._tool_versions)
             missing = self._why_missing(variant, board)
-            build = (variant.runtime, variant.importer, variant.route, variant.tvm)
+            build = (variant.runtime, variant.importer, variant.route, variant.quantisation, variant.tvm)
             if missing is None and build not in build_keys:
                 build_keys[build] = self._build_key_of(variant, board)
             trials.append(
@@ -214,7 +214,7 @@ class _Planner:
         reason = board.why_no_runtime(runtime, variant.engine)
         if reason is not None:
             return f"board {board.name} cannot run {runtime}: {reason}"
-        form = (variant.runtime is Runtime.TVM, variant.importer, variant.route)
+        form = (variant.runtime is Runtime.TVM, variant.importer, variant.route, variant.quantisation)
         if form not in self._forms:
             self._forms[form] = self._why_no_form(variant)
         if self._forms[form] is not None:

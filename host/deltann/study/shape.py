@@ -18,6 +18,7 @@ from deltann.core.factors import (
     Device,
     Importer,
     OrtGraph,
+    Quantisation,
     Runtime,
     TfliteKernels,
     TorchMode,
@@ -159,6 +160,7 @@ Names = Annotated[list[_T], BeforeValidator(_as_list), AfterValidator(_distinct)
 DeviceName = Annotated[Device, Field(strict=False), _known(Device, "device")]
 RuntimeName = Annotated[Runtime, Field(strict=False), _known(Runtime, "runtime")]
 ImporterName = Annotated[Importer, Field(strict=False), _known(TVM_IMPORTERS, "importer")]
+QuantisationName = Annotated[Quantisation, Field(strict=False), _known(Quantisation, "quantisation")]
 OrtGraphName = Annotated[OrtGraph, Field(strict=False), _known(OrtGraph, "graph optimization")]
 TfliteKernelsName = Annotated[TfliteKernels, Field(strict=False), _known(TfliteKernels, "kernels")]
 TorchModeName = Annotated[TorchMode, Field(strict=False), _known(TorchMode, "mode")]
@@ -215,6 +217,7 @@ class DataShape(Shape):
     images: str
     labels: str | None = None
     limit: Count | None = None
+    calibration: str | None = None
 
 
 class EditsShape(Shape):
@@ -237,6 +240,7 @@ class FactorsShape(Shape):
         AfterValidator(_filled),
         AfterValidator(_distinct),
     ] = [[USUAL_ROUTE]]
+    quantisation: Values[QuantisationName] = [Quantisation.NONE]
     engine: Values[EngineName] = [OWN_ENGINE]
     device: Values[DeviceName] = [Device.CPU]
     level: Values[Level] = ["O3"]

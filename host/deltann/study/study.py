@@ -16,6 +16,7 @@ from deltann.core.factors import (
     Device,
     Importer,
     OrtGraph,
+    Quantisation,
     Runtime,
     RuntimeOption,
     TfliteKernels,
@@ -62,6 +63,7 @@ class FactorValues:
     runtime: tuple[Runtime, ...]
     importer: tuple[Importer, ...]
     route: tuple[RouteRequest, ...]
+    quantisation: tuple[Quantisation, ...]
     engine: tuple[str, ...]
     device: tuple[Device, ...]
     level: tuple[str, ...]
@@ -367,14 +369,20 @@ def _make_labels(shape: LabelsShape | None, source: _Source, place: Location) ->
 
 
 def _make_data(shape: DataShape, source: _Source) -> DataRequest:
-    path = source.absolute(shape.images)
-    is_path = "/" in shape.images or path.is_dir()
     return DataRequest(
-        images=str(path) if is_path else shape.images,
+        images=_image_words(shape.images, source),
         labels=source.absolute(shape.labels) if shape.labels else None,
         limit=shape.limit,
         where=source.where(("data", "images")),
+        calibration=_image_words(shape.calibration, source) if shape.calibration else None,
+        calibration_where=source.where(("data", "calibration")),
     )
+
+
+def _image_words(words: str, source: _Source) -> str:
+    """Return a folder's path made absolute, and the name of a packaged set as it is."""
+    path = source.absolute(words)
+    return str(path) if "/" in words or path.is_dir() else words
 
 
 def _make_factors(shape: FactorsShape, source: _Source) -> FactorValues:
@@ -388,6 +396,7 @@ def _make_factors(shape: FactorsShape, source: _Source) -> FactorValues:
             _make_route(words, source.where(("factors", "route", index)))
             for index, words in enumerate(shape.route)
         ),
+        quantisation=tuple(shape.quantisation),
         engine=tuple(shape.engine),
         device=tuple(shape.device),
         level=tuple(shape.level),

@@ -95,6 +95,8 @@ def _data(data: DataRequest) -> dict[str, Any]:
     content: dict[str, Any] = {"images": data.images}
     if data.labels:
         content["labels"] = str(data.labels)
+    if data.calibration:
+        content["calibration"] = data.calibration
     if data.limit:
         content["limit"] = data.limit
     return content
@@ -105,6 +107,7 @@ def _factors(factors: FactorValues) -> dict[str, Any]:
         "runtime": [runtime.value for runtime in factors.runtime],
         "importer": [importer.value for importer in factors.importer],
         "route": [words[0] if len(words) == 1 else list(words) for words in _routes(factors)],
+        "quantisation": [value.value for value in factors.quantisation],
         "engine": list(factors.engine),
         "device": [device.value for device in factors.device],
         "level": list(factors.level),

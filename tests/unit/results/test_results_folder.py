@@ -302,7 +302,7 @@ def test_table_of_another_version_or_shape_is_refused(make_folder):
             folder.load()
 
 
-NEW_FACTORS = ["device", "route", "engine", "ort_graph", "tflite_kernels", "torch_mode"]
+NEW_FACTORS = ["device", "route", "quantisation", "engine", "ort_graph", "tflite_kernels", "torch_mode"]
 
 
 def make_older(folder: RunFolder) -> None:

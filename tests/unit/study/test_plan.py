@@ -444,3 +444,28 @@ def test_a_form_that_cannot_be_made_is_missing_and_asked_for_once(tmp_path: Path
         None
     ] * 2
     assert len(asked) == 2
+
+
+def test_quantisation_is_a_factor_of_the_forms_that_have_it(tmp_path: Path) -> None:
+    bits = ["none", "float16", "int8_channel"]
+    factors = {"runtime": ["tvm", "tflite", "torch"], "quantisation": bits, "threads": 1}
+    plan = plan_of(tmp_path, factors, boards=(EVERYTHING,))
+    assert labels(plan) == [
+        "tvm/onnx/O3/1t",
+        "tvm/onnx/int8_channel/O3/1t",
+        "tflite/tflite/1t",
+        "tflite/tflite/float16/1t",
+        "tflite/tflite/int8_channel/1t",
+        "torch/torch/1t",
+    ]
+    assert plan.pairs["quantisation"] == 1 + 3
+    assert [item.what for item in plan.left_out] == ["onnx/float16", "torch/float16", "torch/int8_channel"]
+    assert plan.counts.builds == 6
+
+
+def test_a_tflite_file_is_not_quantised_again(tmp_path: Path) -> None:
+    model = replace(ONNX_MODEL, framework=Framework.TFLITE)
+    factors = {"runtime": "tflite", "quantisation": ["none", "dynamic"], "threads": 1}
+    plan = plan_of(tmp_path, factors, model=model, boards=(EVERYTHING,))
+    assert labels(plan) == ["tflite/tflite/1t"]
+    assert "when it is made" in plan.left_out[0].reason

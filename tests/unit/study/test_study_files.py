@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from deltann.core.factors import Runtime
 from deltann.core.passes import LEVELS, PASSES
 from deltann.study.check import shapes_in
 from deltann.study.shape import Shape, StudyShape
-from deltann.study.study import load_study
+from deltann.study.study import load_studies, load_study
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "studies").glob("*.yaml"))
@@ -26,10 +27,21 @@ def test_there_are_files() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_file_is_a_study(path: Path) -> None:
-    study = load_study(path, known_boards=lambda: GROUPS)
-    assert study.name == path.stem
-    assert study.data.images == "foolbox"
+    studies = load_studies(path, known_boards=lambda: GROUPS)
+    for study in studies:
+        assert study.name == path.stem if len(studies) == 1 else study.name.startswith(f"{path.stem}-")
+        assert study.data.images == "foolbox"
     assert path.read_text().startswith("# ")
+
+
+def test_the_papers_grid_has_its_networks_frameworks_and_settings() -> None:
+    studies = load_studies(ROOT / "studies" / "deltann-paper.yaml")
+    networks = {study.model.name_or_path.partition("/")[2].replace("_v2", "") for study in studies}
+    assert networks == {"mobilenet", "resnet101", "inception_v3"}
+    for study in studies:
+        assert study.every_pair
+        assert set(study.factors.runtime) == set(Runtime)
+        assert len(study.factors.level) == 3
 
 
 def test_levels_are_all_asked_for() -> None:

@@ -8,7 +8,7 @@ import pytest
 from deltann.core.errors import StudyError
 from deltann.core.model import LabelSpace
 from deltann.core.request import ModelRequest
-from deltann.study.study import Study, load_study
+from deltann.study.study import Study, load_studies, load_study
 from deltann.study.text import to_yaml
 
 
@@ -100,3 +100,46 @@ def test_a_study_written_and_read_elsewhere_asks_for_the_same_model(tmp_path: Pa
     elsewhere.mkdir()
     (elsewhere / "study.yaml").write_text(to_yaml(study))
     assert replace(load_study(elsewhere / "study.yaml").model, where=None) == replace(study.model, where=None)
+
+
+SEVERAL = """
+schema: 1
+name: grid
+models:
+  - {name: keras/mobilenet_v2, weights: seeded}
+  - {name: keras/mobilenet_v2, weights: seeded 2}
+  - {path: net.onnx, recipe: tf}
+data: foolbox
+"""
+
+
+def test_several_models_are_several_studies_of_their_own_names(tmp_path):
+    (tmp_path / "study.yaml").write_text(SEVERAL)
+    studies = load_studies(tmp_path / "study.yaml")
+    assert [study.name for study in studies] == [
+        "grid-keras-mobilenet_v2",
+        "grid-keras-mobilenet_v2-2",
+        "grid-net",
+    ]
+    assert [study.model.weights for study in studies] == ["seeded", "seeded 2", None]
+    assert [study.model.where for study in studies] == [
+        f"{tmp_path / 'study.yaml'}:{line}" for line in (5, 6, 7)
+    ]
+    with pytest.raises(StudyError, match="the study has 3 models"):
+        load_study(tmp_path / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("models", "what"),
+    [
+        ("model: a\nmodels: [b]", "the study has both 'model' and 'models'"),
+        ("models: []", "the list is empty"),
+        ("models: [a, a]", "this value is given twice"),
+        ("models: [{weights: seeded}]", "the model is not one thing"),
+    ],
+)
+def test_models_that_cannot_be(tmp_path, models, what):
+    (tmp_path / "study.yaml").write_text(f"schema: 1\ndata: foolbox\n{models}\n")
+    with pytest.raises(StudyError) as caught:
+        load_studies(tmp_path / "study.yaml")
+    assert caught.value.what == what

@@ -28,7 +28,7 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     model, given, layout = _keras_model(form, plainly=request["options"].get("plain", True))
     if target is Framework.TFLITE:
         made = file_of(request, target)
-        given, taken = write_tflite(model, made)
+        given, taken = write_tflite(model, made, request)
         return answer(made, given, taken, layout)
     if target is Framework.KERAS:
         made, reason = file_of(request, target), _save(model, file_of(request, target))

@@ -1,4 +1,4 @@
-"""Keras or SavedModel to TFLite, float, by TensorFlow's own converter, for a batch of 1.
+"""Keras or SavedModel to TFLite for a batch of 1, float unless asked otherwise, by TensorFlow's converter.
 
 A batch left open would leave operators in the file that compute shapes: no delegate takes those, and TVM's
 importer cannot read them.
@@ -19,7 +19,9 @@ from deltann.convert.converters.files import (
     source_of,
 )
 from deltann.core.artifact import TensorSpec
+from deltann.core.converters import QUANTISE
 from deltann.core.errors import ModelError
+from deltann.core.factors import Quantisation
 from deltann.core.framework import Framework
 
 
@@ -37,6 +39,7 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
         signature = tf.TensorSpec(form.input.shape, form.input.dtype, name=INPUT_NAME)
         function = tf.function(run).get_concrete_function(signature)
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function], run.keep)
+        quantise(converter, request)
         made.write_bytes(converter.convert())
         given, taken = tflite_specs(made)
     elif request["options"].get("concrete"):
@@ -47,19 +50,45 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
         made.write_bytes(converter.convert())
         given, taken = tflite_specs(made)
     else:
-        given, taken = write_tflite(load_keras(form), made)
+        given, taken = write_tflite(load_keras(form), made, request)
     return answer(made, given, taken, form.layout)
 
 
-def write_tflite(model: Any, path: Path) -> tuple[TensorSpec, TensorSpec]:
-    """Write a Keras model as a float TFLite file and return its input and output."""
+def write_tflite(model: Any, path: Path, request: dict[str, Any]) -> tuple[TensorSpec, TensorSpec]:
+    """Write a Keras model as a TFLite file, quantised if that is asked for; return its input and output."""
     import keras
     import tensorflow as tf
 
     image = keras.Input(batch_shape=(1, *model.input_shape[1:]), dtype=model.inputs[0].dtype, name=INPUT_NAME)
     fixed = keras.Model(image, model(image, training=False))
-    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(fixed).convert())
+    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
+    quantise(converter, request)
+    path.write_bytes(converter.convert())
     return tflite_specs(path)
+
+
+def quantise(converter: Any, request: dict[str, Any]) -> None:
+    """Make the converter write quantised numbers, as the options ask; inputs and outputs stay float."""
+    import tensorflow as tf
+
+    bits = Quantisation(request["options"].get(QUANTISE, Quantisation.NONE))
+    if bits is Quantisation.NONE:
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if bits is Quantisation.FLOAT16:
+        converter.target_spec.supported_types = [tf.float16]
+    if bits in (Quantisation.INT8_CHANNEL, Quantisation.INT8_TENSOR):
+        images = _calibration(request)
+        converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        # TensorFlow has no public name for it.
+        converter._experimental_disable_per_channel = bits is Quantisation.INT8_TENSOR  # noqa: SLF001
+
+
+def _calibration(request: dict[str, Any]) -> Any:
+    """Return the calibration images channels last, as every TFLite model here takes them."""
+    images = np.load(request["calibration"], mmap_mode="r")
+    return images if images.shape[-1] == 3 else np.ascontiguousarray(images.transpose(0, 2, 3, 1))
 
 
 def tflite_specs(path: Path) -> tuple[TensorSpec, TensorSpec]:
