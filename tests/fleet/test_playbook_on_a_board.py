@@ -43,11 +43,12 @@ class Pair:
         """The kit of their agents."""
         return next(self.boards.folder.glob("boards/kits/deltann-kit-x86_64-*"))
 
-    def describe(self) -> dict[str, str | None]:
-        """Return what the first board's agent says of its runtimes: version, or None."""
+    def describe(self, of: str = "runtimes") -> dict[str, str | None]:
+        """Return what the first board's agent says of its runtimes, or of engines': version, or None."""
         asked = self.boards.deltann("boards", "describe", self.both[0].name, "--format", "json")
         assert asked.returncode == 0, asked.stdout
-        return {runtime["name"]: runtime["version"] for runtime in json.loads(asked.stdout)["runtimes"]}
+        found = json.loads(asked.stdout)[of]
+        return {f"{runtime['engine']} {runtime['name']}".strip(): runtime["version"] for runtime in found}
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,12 @@ REFUSED = {
         {},
         ["is not what its name says: its kit.json names aarch64, Python 3.11"],
     ),
+    "an engine that is no interpreter": (
+        "deltann-kit-x86_64-py3.11-000000000000",
+        {},
+        {"deltann_agent_engines": {"old": "bin/python3"}},
+        ["x86-1 cannot have the engine old: bin/python3."],
+    ),
     "a release that is not there": (
         "deltann-kit-x86_64-py3.11-000000000000",
         {},
@@ -155,9 +162,12 @@ def test_another_kit_comes_and_the_release_before_comes_back(pair, tmp_path):
     built = pair.boards.deltann(*words, "--format", "json", timeout_s=UP_TIMEOUT_S)
     assert built.returncode == 0, built.stdout
 
-    code, said = play(pair.boards, board, deltann_agent_kit=json.loads(built.stdout)["kit"])
+    beside = {"beside": "/usr/bin/python3"}
+    kit = json.loads(built.stdout)["kit"]
+    code, said = play(pair.boards, board, deltann_agent_kit=kit, deltann_agent_engines=beside)
     assert code == 0, said
     assert not board.shell("readlink /opt/deltann/current").endswith(older)
+    assert "beside onnxruntime" in pair.describe("of_engines")
     newer = pair.describe()
     assert newer["tvm"]
     assert newer["onnxruntime"] is None
@@ -166,6 +176,7 @@ def test_another_kit_comes_and_the_release_before_comes_back(pair, tmp_path):
     assert code == 0, said
     assert board.shell("readlink /opt/deltann/current") == f"/opt/deltann/releases/{older}"
     assert pair.describe()["onnxruntime"]
+    assert pair.describe("of_engines") == {}
 
 
 def test_a_release_for_a_python_that_is_gone_does_not_come_back(pair):
