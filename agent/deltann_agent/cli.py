@@ -31,6 +31,7 @@ CONFIGURABLE = frozenset(
     }
 )
 ENGINES_VARIABLE = "DELTANN_ENGINES"
+QUOTA_VARIABLE = "DELTANN_QUOTA_BYTES"
 EXIT_BOARD = 6
 EXIT_INCOMPLETE = 10
 EXIT_INTERRUPTED = 130
@@ -211,9 +212,10 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     serve.add_argument(
         "--quota",
         type=_positive,
-        default=DEFAULT_QUOTA_BYTES,
+        default=os.environ.get(QUOTA_VARIABLE) or DEFAULT_QUOTA_BYTES,
         metavar="BYTES",
-        help="of the store; the least recently used goes first (default: %(default)s)",
+        help="of the store; the least recently used goes first "
+        f"(default: {QUOTA_VARIABLE}, else {DEFAULT_QUOTA_BYTES})",
     )
     execute = commands.add_parser("exec", help="run the trials of a bundle, without any network")
     execute.add_argument("bundle", type=Path, help="file made by `deltann bundle`")

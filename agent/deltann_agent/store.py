@@ -159,7 +159,7 @@ class Store:
         if least_bytes + size_bytes > self.quota_bytes:
             raise NoRoomError(
                 f"{size_bytes} bytes do not fit: the quota is {self.quota_bytes} bytes, of which "
-                f"{least_bytes} are in use by the lease; give the agent a larger --quota"
+                f"{least_bytes} are in use by the lease"
             )
         free_bytes = _free_bytes(self.folder) - self._reserved_bytes
         if size_bytes > free_bytes + sum(evictable.values()):

@@ -3,25 +3,40 @@
 from collections.abc import Iterator
 
 import pytest
-from board_kit import Board, Boards, ansible_program, boards_of, end_boards_of_killed_sessions
+from ahead import Ahead, PageRun
+from board_kit import Board, Boards, boards_of
+
+AHEAD = pytest.StashKey[Ahead]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not session.config.option.collectonly:
+        needed = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+        session.config.stash[AHEAD] = Ahead(needed)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if AHEAD in session.config.stash:
+        session.config.stash[AHEAD].end()  # where a session ends before any test needed it
 
 
 @pytest.fixture(scope="session")
-def boards_of_session() -> Iterator[Boards]:
+def ahead(pytestconfig) -> Iterator[Ahead]:
+    """What was begun when the session was."""
+    yield pytestconfig.stash[AHEAD]
+    pytestconfig.stash[AHEAD].end()
+
+
+@pytest.fixture(scope="session")
+def boards_of_session(ahead) -> Boards:
     """`scripts/board`, where this machine can emulate an arm64 board."""
-    boards = boards_of("all")
-    able = boards.call("check", "rpi4")
-    if able.returncode != 0:
-        pytest.skip(f"no emulated board: {able.stderr.strip()}")
-    end_boards_of_killed_sessions()
-    yield boards
-    boards.end()
+    return ahead.result("boards_of_session")
 
 
 @pytest.fixture(scope="session")
-def emulated_board(boards_of_session) -> Board:
-    """A booted arm64 board; the first ever takes minutes, every other a few seconds."""
-    return boards_of_session.up("rpi4")
+def emulated_board(ahead, boards_of_session) -> Board:
+    """A booted arm64 board."""
+    return ahead.result("emulated_board")
 
 
 @pytest.fixture
@@ -33,28 +48,31 @@ def other_boards(emulated_board) -> Iterator[Boards]:
 
 
 @pytest.fixture(scope="session")
-def x86_boards() -> Iterator[Boards]:
-    """A state folder for x86 boards, where this machine can have such; the first ever takes a minute."""
-    boards = boards_of("x86")
-    able = boards.call("check", "x86")
-    if able.returncode != 0:
-        pytest.skip(f"no x86 board: {able.stderr.strip()}")
-    if ansible_program("ansible-playbook") is None:
-        pytest.skip("ansible-playbook is not installed")
-    end_boards_of_killed_sessions()
-    yield boards
-    boards.end()
+def x86_boards(ahead) -> Boards:
+    """A state folder for x86 boards, where this machine can have such."""
+    return ahead.result("x86_boards")
 
 
 @pytest.fixture(scope="session")
-def provisioning(emulated_board, boards_of_session) -> str:
+def provisioning(ahead, emulated_board) -> str:
     """What was said while the agent was brought onto the board for the first time."""
-    if ansible_program("ansible-playbook") is None:
-        pytest.skip("ansible-playbook is not installed")
-    return boards_of_session.provision(emulated_board)
+    return ahead.result("provisioning")
 
 
 @pytest.fixture(scope="session")
-def agent_board(provisioning, emulated_board) -> Board:
+def provisioning_again(ahead, provisioning) -> str:
+    """What was said while that was done once more."""
+    return ahead.result("provisioning_again")
+
+
+@pytest.fixture(scope="session")
+def run_of_the_page(ahead, provisioning) -> PageRun:
+    """What `deltann run` of the page on boards came to, on this machine and on the board."""
+    return ahead.result("run_of_the_page")
+
+
+@pytest.fixture(scope="session")
+def agent_board(ahead, provisioning, emulated_board) -> Board:
     """The same board, with the agent on it."""
+    ahead.let_go()
     return emulated_board

@@ -30,6 +30,35 @@ class File:
         return (self.mode, self.owner, self.content) == (other.mode, other.owner, other.content)
 
 
+@dataclass(frozen=True)
+class Bare:
+    """A board that nothing was played on, and its files then."""
+
+    board: Board
+    files: dict[str, File]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two boards that came up at once with the agent, and what was said meanwhile."""
+
+    boards: Boards
+    both: list[Board]
+    ended: subprocess.CompletedProcess[str]
+
+    @property
+    def kit(self) -> Path:
+        """The kit of their agents."""
+        return next(self.boards.folder.glob("boards/kits/deltann-kit-x86_64-*"))
+
+    def describe(self, of: str = "runtimes") -> dict[str, str | None]:
+        """Return what the first board's agent says of its runtimes, or of engines': version, or None."""
+        asked = self.boards.deltann("boards", "describe", self.both[0].name, "--format", "json")
+        assert asked.returncode == 0, asked.stdout
+        found = json.loads(asked.stdout)[of]
+        return {f"{runtime['engine']} {runtime['name']}".strip(): runtime["version"] for runtime in found}
+
+
 def play(boards: Boards, board: Board, *words: str, **variables: object) -> tuple[int, str]:
     """Play on one board with these variables; return the exit status and what was said, on one line."""
     return play_on(boards, [board], *words, **variables)

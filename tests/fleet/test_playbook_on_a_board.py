@@ -4,14 +4,12 @@ The boards are x86, where a play takes seconds. The last test takes the agents o
 """
 
 import json
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from board_kit import UP_TIMEOUT_S, Board, Boards
-from play_kit import File, files_of, play, play_on, write_kit
+from board_kit import UP_TIMEOUT_S
+from play_kit import Bare, Pair, files_of, play, play_on, write_kit
 
 # The system's own copies of what they were before the last change.
 COPIES = {"etc/group-", "etc/gshadow-", "etc/passwd-", "etc/shadow-"}
@@ -22,49 +20,15 @@ DROP_IN = "/etc/systemd/system/deltann-tuning.service.d"
 pytestmark = pytest.mark.slow
 
 
-@dataclass(frozen=True)
-class Bare:
-    """A board that nothing was played on, and its files then."""
-
-    board: Board
-    files: dict[str, File]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two boards that came up at once with the agent, and what was said meanwhile."""
-
-    boards: Boards
-    both: list[Board]
-    ended: subprocess.CompletedProcess[str]
-
-    @property
-    def kit(self) -> Path:
-        """The kit of their agents."""
-        return next(self.boards.folder.glob("boards/kits/deltann-kit-x86_64-*"))
-
-    def describe(self) -> dict[str, str | None]:
-        """Return what the first board's agent says of its runtimes: version, or None."""
-        asked = self.boards.deltann("boards", "describe", self.both[0].name, "--format", "json")
-        assert asked.returncode == 0, asked.stdout
-        return {runtime["name"]: runtime["version"] for runtime in json.loads(asked.stdout)["runtimes"]}
-
-
 @pytest.fixture(scope="module")
-def bare(x86_boards) -> Iterator[Bare]:
-    board = x86_boards.up("x86")
-    yield Bare(board, files_of(x86_boards, board))
+def bare(ahead, x86_boards) -> Iterator[Bare]:
+    yield ahead.result("bare")
     x86_boards.down()
 
 
 @pytest.fixture(scope="module")
-def pair(x86_boards, bare) -> Pair:
-    ended = x86_boards.call("up", "x86", "--count", "2", timeout_s=UP_TIMEOUT_S)
-    assert ended.returncode == 0, ended.stderr
-    names = {line.split()[0] for line in ended.stdout.splitlines()}
-    issued = x86_boards.deltann("pki", "issue", bare.board.name, "--role", "board")
-    assert issued.returncode == 0, issued.stderr
-    return Pair(x86_boards, [board for board in x86_boards.list() if board.name in names], ended)
+def pair(ahead, bare) -> Pair:
+    return ahead.result("pair")
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +91,12 @@ REFUSED = {
         {},
         ["is not what its name says: its kit.json names aarch64, Python 3.11"],
     ),
+    "an engine that is no interpreter": (
+        "deltann-kit-x86_64-py3.11-000000000000",
+        {},
+        {"deltann_agent_engines": {"old": "bin/python3"}},
+        ["x86-1 cannot have the engine old: bin/python3."],
+    ),
     "a release that is not there": (
         "deltann-kit-x86_64-py3.11-000000000000",
         {},
@@ -155,9 +125,12 @@ def test_another_kit_comes_and_the_release_before_comes_back(pair, tmp_path):
     built = pair.boards.deltann(*words, "--format", "json", timeout_s=UP_TIMEOUT_S)
     assert built.returncode == 0, built.stdout
 
-    code, said = play(pair.boards, board, deltann_agent_kit=json.loads(built.stdout)["kit"])
+    beside = {"beside": "/usr/bin/python3"}
+    kit = json.loads(built.stdout)["kit"]
+    code, said = play(pair.boards, board, deltann_agent_kit=kit, deltann_agent_engines=beside)
     assert code == 0, said
     assert not board.shell("readlink /opt/deltann/current").endswith(older)
+    assert "beside onnxruntime" in pair.describe("of_engines")
     newer = pair.describe()
     assert newer["tvm"]
     assert newer["onnxruntime"] is None
@@ -166,6 +139,7 @@ def test_another_kit_comes_and_the_release_before_comes_back(pair, tmp_path):
     assert code == 0, said
     assert board.shell("readlink /opt/deltann/current") == f"/opt/deltann/releases/{older}"
     assert pair.describe()["onnxruntime"]
+    assert pair.describe("of_engines") == {}
 
 
 def test_a_release_for_a_python_that_is_gone_does_not_come_back(pair):

@@ -27,6 +27,5 @@ def test_an_agent_knows_by_itself_that_it_is_emulated(agent_board, boards_of_ses
 
 
 @pytest.mark.slow
-def test_provisioning_again_changes_nothing(agent_board, boards_of_session):
-    again = boards_of_session.provision(agent_board)
-    assert "changed=0" in again, again
+def test_provisioning_again_changes_nothing(provisioning_again):
+    assert "changed=0" in provisioning_again, provisioning_again

@@ -2,37 +2,22 @@
 
 import platform
 
-import chapter
 import numpy as np
 import pytest
-from board_kit import PROJECT
-from run_kit import Lab
 
 from deltann.results.folder import RunFolder
-from deltann.zoo import ENTRIES
 
-MISSING = ENTRIES["efficientnet_lite0"].missing_packages()
 IMAGES = 4
 # Far more than two orders of the same additions differ by, far less than a wrong kernel or layout.
 ROUNDING = 1e-3
 
 
 @pytest.fixture(scope="module")
-def answer(boards_of_session, agent_board, tmp_path_factory):
-    """What the run of the page on boards said with `--format json`, the run folder being there."""
-    if MISSING:
-        pytest.skip(f"not installed: {', '.join(MISSING)}")
-    folder = tmp_path_factory.mktemp("architectures")
-    (folder / "studies").symlink_to(PROJECT / "studies")
-    lab = Lab(boards_of_session, agent_board, boards_of_session.inventory)
-    ((_, *words),) = chapter.of_deltann("run")
-    run = lab.run(folder, *words)
-    try:
-        code, answer = run.end()
-    finally:
-        run.kill()
-    assert code == 0, run.said
-    return {**answer, "run": run.folder, "report": (run.folder / "report.html").read_text()}
+def answer(run_of_the_page):
+    """What it answered, its folder and its report."""
+    assert run_of_the_page.code == 0, run_of_the_page.run.said
+    folder = run_of_the_page.run.folder
+    return {**run_of_the_page.answer, "run": folder, "report": (folder / "report.html").read_text()}
 
 
 @pytest.fixture(scope="module")

@@ -138,6 +138,13 @@ def test_a_quota_that_is_none_is_refused_in_words(capsys, quota):
     assert f"must be a whole number of 1 or more, not '{quota}'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("words", "quota"), [([], 5000), (["--quota=10"], 10)])
+def test_a_quota_comes_from_the_environment_unless_it_is_said(monkeypatch, words, quota):
+    monkeypatch.setenv(cli.QUOTA_VARIABLE, "5000")
+    said = ["serve", "--socket", "a.sock", "--store", "store", *words]
+    assert cli._read_options(said).quota == quota
+
+
 @pytest.mark.parametrize("address", ["foo", "example.org:80", "unix:/nowhere/agent.sock", "unix:"])
 async def test_only_the_socket_of_an_agent_is_asked_for_its_status(address):
     with pytest.raises(BoardError, match="not the address of an agent that runs"):

@@ -40,6 +40,7 @@ OF_THE_ROLES = frozenset(
     {
         "deltann_agent_device_policy",
         "deltann_agent_devices",
+        "deltann_agent_engines",
         "deltann_agent_kit",
         "deltann_agent_listen",
         "deltann_agent_memory_max",

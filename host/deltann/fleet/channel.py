@@ -34,8 +34,9 @@ _HINTS = {
     grpc.StatusCode.UNAVAILABLE: "Look at the agent's log on the board, then start it again",
     grpc.StatusCode.DEADLINE_EXCEEDED: "The agent is there but silent: look at its log and its load",
     grpc.StatusCode.FAILED_PRECONDITION: "Wait until it is free, or end the other run",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "Give the agent's store more room (--quota), or free its disk",
 }
+# A full disk says by itself where to free some space; the quota is given at another place for each board.
+_QUOTA_HINT = "Raise deltann_agent_quota_bytes in the inventory, or DELTANN_QUOTA_BYTES for this machine"
 
 
 def open_channel(
@@ -89,10 +90,8 @@ class BoardBusyError(BoardError):
 
 def board_error(board: str, doing: str, error: grpc.aio.AioRpcError) -> BoardError:
     """Return what a failed call means, in words."""
-    kind = BoardFullError if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED else BoardError
-    details = error.details() or "no details"
-    return kind(
-        f"{doing} failed ({error.code().name}): {details}",
-        where=f"board {board}",
-        hint=_HINTS.get(error.code()),
-    )
+    details, hint = error.details() or "no details", _HINTS.get(error.code())
+    kind = BoardError
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        kind, hint = BoardFullError, _QUOTA_HINT if "the quota is" in details else None
+    return kind(f"{doing} failed ({error.code().name}): {details}", where=f"board {board}", hint=hint)

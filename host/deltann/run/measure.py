@@ -15,6 +15,7 @@ from deltann.core.trial import RETRIED_CAUSES, Cause, Status, Trial
 from deltann.fleet.channel import BoardBusyError, BoardFullError
 from deltann.fleet.client import BoardClient, TrialEnd, blob_of
 from deltann.fleet.local import LOCAL_BOARD
+from deltann.run.clocks import ClockWatch
 from deltann.run.events import Listener, Note, RunsDone, Shipped, TrialEnded, TrialStarted
 from deltann.run.fleet import BoardAccess
 from deltann.run.quarantine import Company, Patience, Quarantine
@@ -94,11 +95,12 @@ class Sitting:
 
 @dataclass(frozen=True, slots=True)
 class _Hold:
-    """A board held: its client, the lease, and how long it took to get it."""
+    """A board held: its client, the lease, how long it took to get it, and what is seen of its clock."""
 
     client: BoardClient
     lease_id: str
     waited_s: float
+    clock: ClockWatch
 
 
 async def measure_all(sittings: Sequence[Sitting], trials: Sequence[Trial]) -> None:
@@ -250,6 +252,7 @@ async def _attempt(sitting: Sitting, hold: _Hold, trial: Trial, waited_s: float)
     end = await hold.client.run_trial(
         hold.lease_id, trial, artifact, inputs, lambda runs: sitting.listener(RunsDone(trial, runs))
     )
+    hold.clock.look(end.readings)
     record = record_of(
         trial,
         end,
@@ -271,7 +274,8 @@ async def _held_board(sitting: Sitting, quarantine: Quarantine) -> AsyncIterator
         await quarantine.end(client)
         asked = time.monotonic()
         lease_id = await _take_turn(sitting, client, held)
-        yield _Hold(client, lease_id, time.monotonic() - asked)
+        clock = ClockWatch(sitting.board.name, sitting.listener)
+        yield _Hold(client, lease_id, time.monotonic() - asked, clock)
 
 
 async def _take_turn(sitting: Sitting, client: BoardClient, held: contextlib.AsyncExitStack) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from pathlib import Path
 
 import pytest
 from ansible_files import ANSIBLE, GROUPS, ROLES, defaults, group_variables, load, render
@@ -65,6 +66,15 @@ def test_the_agent_takes_its_configuration(tmp_path):
     assert str(taken.key) == "/etc/deltann/key.pem"
     assert str(taken.store) == "/var/lib/deltann/store"
     assert taken.quota == defaults("deltann_agent")["deltann_agent_quota_bytes"]
+    assert "engines" not in json.loads(text)  # older agents do not know the key
+
+
+def test_the_agent_is_told_its_engines(tmp_path):
+    engines = {"tflite-2.14": "/opt/tflite-2.14/bin/python", "torch-2.4": "/opt/torch-2.4/bin/python"}
+    path = tmp_path / "agent.json"
+    path.write_text(render("deltann_agent", "agent.json.j2", deltann_agent_engines=engines))
+    taken = cli._read_options(["serve", "--config", str(path)])
+    assert dict(taken.engines) == {name: Path(python) for name, python in engines.items()}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from deltann.core.inputs import InputSet
 from deltann.core.trial import RETRIED_CAUSES, Cause, TimingProtocol, Trial
 from deltann.core.variant import Variant
 from deltann.fleet import client as module
-from deltann.fleet.channel import BoardFullError
+from deltann.fleet.channel import BoardFullError, board_error
 from deltann.fleet.client import BoardClient, blob_of
 from deltann_proto.v1 import agent_pb2 as pb
 
@@ -119,6 +119,20 @@ async def test_no_room_is_told_from_other_trouble(client, files, failures, kind,
         await client.ship("lease", [blob_of(artifact.path, artifact.digest)])
     assert type(caught.value) is kind
     assert stub.sent == [["header", "chunk"], ["header"]][:uploads]
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("9 bytes do not fit: the quota is 8 bytes, of which 8 are in use", "DELTANN_QUOTA_BYTES"),
+        ("the disk of the store is full; free some space there", None),
+    ],
+)
+def test_what_helps_is_said_of_a_quota_and_left_to_the_words_of_a_full_disk(said, hint):
+    error = board_error("b", "sending x", failure(grpc.StatusCode.RESOURCE_EXHAUSTED, said))
+    assert isinstance(error, BoardFullError)
+    assert said in str(error)
+    assert error.hint is None if hint is None else hint in error.hint
 
 
 class Health:
