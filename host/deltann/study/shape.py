@@ -312,10 +312,13 @@ class StudyShape(Shape):
     build: BuildShape = BuildShape()
     compare: CompareShape = CompareShape()
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.model is None and self.models is None:
+    @model_validator(mode="before")
+    @classmethod
+    def _one_way(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if "model" not in value and "models" not in value:
             raise refusal("the key 'model' is missing", "Add model: to it, or models: and a list")
-        if self.model is not None and self.models is not None:
+        if "model" in value and "models" in value:
             raise refusal("the study has both 'model' and 'models'", "Keep one of them")
-        return self
+        return value

@@ -1,5 +1,7 @@
 """Looking at the boards of a run that goes on: who is asked, and what stands for one that is silent."""
 
+from types import SimpleNamespace
+
 import pytest
 from played_board import ARCHITECTURE, HOSTNAME, PlayedBoard, facts_of
 
@@ -36,7 +38,7 @@ def look(tmp_path, monkeypatch):
     path = tmp_path / "study.yaml"
     path.write_text(STUDY)
     study = load_study(path, known_boards=None)
-    monkeypatch.setattr(survey, "open_model", lambda _: None)
+    monkeypatch.setattr(survey, "open_model", lambda *_, **__: SimpleNamespace(to_fetch=False))
     monkeypatch.setattr(survey, "find_images", lambda *_, **__: ())
     monkeypatch.setattr(fleet, "detect_cpu", lambda: None)
 
