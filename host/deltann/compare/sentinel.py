@@ -1,0 +1,228 @@
+"""Outputs under several hypotheses held against labels: which one explains them, and how surely.
+
+Pure functions over arrays.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltann.compare.labels import mcnemar_p
+from deltann.compare.times import holm
+from deltann.core.diagnosis import Explanation, Verdict
+from deltann.core.hypotheses import Hypothesis
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+OFFSETS = (0, 1, -1)
+"""Shifts of the classes that are tried: none, a background class first, labels that count one."""
+
+SIGNIFICANCE = 0.05
+MATERIAL_SHARE = 0.05
+"""Share of the images by which good recipes may differ in right answers; a single image never counts."""
+LEAST_SHARE = 1e-9
+"""Shares are taken to be at least this, so that a single image cannot decide."""
+SUM_TOLERANCE = 0.05
+"""By how much shares may miss 1. Quantised ones may be far below: rounding loses the small ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the labels say of the outputs of one hypothesis, under one offset of the classes.
+
+    Attributes
+    ----------
+    right
+        bool, (images,): whether the largest output is that of the label.
+    log_shares
+        float64, (images,): natural logarithm of the share that the softmax gives to the label; None where the
+        scale of the outputs is not known.
+    """
+
+    offset: int
+    right: Bools
+    log_shares: Floats | None
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """Orders pieces of evidence: more right answers first, then the larger share of the label."""
+        return float(self.right.sum()), -np.inf if self.log_shares is None else float(self.log_shares.mean())
+
+
+def are_shares(outputs: Array) -> bool:
+    """Return whether outputs, (images, outputs), are shares of 1, or of all steps of an unsigned dtype."""
+    if np.issubdtype(outputs.dtype, np.signedinteger) or not outputs.size:
+        return False
+    sums = outputs.astype(np.float64).sum(axis=1) / _whole(outputs.dtype)
+    if not np.isfinite(sums).all() or outputs.min() < 0 or sums.min() <= 0:
+        return False
+    least = 1 - SUM_TOLERANCE if np.issubdtype(outputs.dtype, np.floating) else 0.0
+    return bool(sums.min() >= least and sums.max() <= 1 + SUM_TOLERANCE)
+
+
+def log_shares(outputs: Array) -> Floats | None:
+    """Return the natural logarithm of each output's share, (images, outputs), at least that of `LEAST_SHARE`.
+
+    That of the softmax for scores; None for whole numbers that are no shares, since their scale is not known.
+    """
+    is_float = np.issubdtype(outputs.dtype, np.floating)
+    values = outputs.astype(np.float64)
+    if are_shares(outputs):
+        least = LEAST_SHARE if is_float else 0.5 / _whole(outputs.dtype)
+        shares: Floats = np.maximum(values / _whole(outputs.dtype), least)
+        return np.log(shares)
+    if not is_float:
+        return None
+    finite = np.isfinite(values).all(axis=1, keepdims=True)
+    values = np.where(finite, values, 0.0)
+    values -= values.max(axis=1, keepdims=True)
+    logs = values - np.log(np.exp(values).sum(axis=1, keepdims=True))
+    least_log = float(np.log(LEAST_SHARE))
+    found: Floats = np.where(finite, np.maximum(logs, least_log), least_log)
+    return found
+
+
+def _whole(dtype: np.dtype[Any]) -> float:
+    return 1.0 if np.issubdtype(dtype, np.floating) else float(np.iinfo(dtype).max) + 1
+
+
+def weigh(
+    outputs: Array, classes: NDArray[np.int64], offsets: Sequence[int] = OFFSETS
+) -> tuple[Evidence, ...]:
+    """Return the evidence of the outputs of one hypothesis, for each offset of the classes.
+
+    Parameters
+    ----------
+    outputs
+        (images, outputs).
+    classes
+        int64, (images,): labels, from 0.
+    """
+    finite = np.isfinite(outputs.astype(np.float64)).all(axis=1)
+    largest = np.where(finite, outputs.argmax(axis=1), -1)
+    logs = log_shares(outputs)
+    found = []
+    for offset in offsets:
+        wanted = classes + offset
+        inside = (wanted >= 0) & (wanted < outputs.shape[1])
+        right = inside & (largest == wanted)
+        picked = None
+        if logs is not None:
+            rows = np.take_along_axis(logs, np.where(inside, wanted, 0)[:, np.newaxis], axis=1)[:, 0]
+            picked = np.where(inside, rows, np.log(LEAST_SHARE))
+        found.append(Evidence(offset, right, picked))
+    return tuple(found)
+
+
+def above_chance(right: int, images: int, outputs: int, tries: int) -> bool:
+    """Return whether so many right answers are more than the luckiest of so many guessers would have.
+
+    Notes
+    -----
+    Binomial probability of `right` or more at 1 / outputs, times the number of tries (Bonferroni).
+    """
+    from scipy.special import bdtrc
+
+    return bool(right and float(bdtrc(right - 1, images, 1 / outputs)) * tries < SIGNIFICANCE)
+
+
+def material(images: int) -> float:
+    """Return how many right answers recipes of one family may be apart, of so many images."""
+    return max(1.0, MATERIAL_SHARE * images)
+
+
+def wilson_interval(right: int, images: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share after Wilson (1927)."""
+    z = 1.959963984540054
+    share, spread = right / images, z * z / images
+    centre = (share + spread / 2) / (1 + spread)
+    half = z * np.sqrt(share * (1 - share) / images + spread / (4 * images)) / (1 + spread)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def rank_evidence(
+    found: Mapping[Hypothesis, Sequence[Evidence]], declared: Hypothesis | None, outputs: int
+) -> tuple[tuple[Explanation, ...], Verdict]:
+    """Return every hypothesis, the one that explains the labels best first, and the verdict.
+
+    Parameters
+    ----------
+    found
+        Evidence of each hypothesis under each offset of the classes, of the same images. Where several
+        offsets do equally well, the first counts. The first evidence of the declared hypothesis is that
+        under the offset that was declared with it; it also stands in the list with another offset that
+        suits it better.
+    declared
+        A key of `found`; None when nothing was declared.
+    outputs
+        How many outputs the model has.
+
+    Notes
+    -----
+    Hypotheses with as many right answers are ordered by the mean logarithm of the share of the label. That
+    decides nothing more: a right model often gives the label a larger share in another geometry.
+
+    P-values are McNemar's, corrected for all hypotheses after Holm.
+    """
+    rows = [row for hypothesis in found for row in _rows(hypothesis, found[hypothesis], declared)]
+    rows.sort(key=lambda row: row.evidence.rank, reverse=True)
+    reference = next((row for row in rows if row.declared), rows[0])
+    explanations = _explain(rows, reference)
+    right, images = int(rows[0].evidence.right.sum()), len(reference.evidence.right)
+    if not above_chance(right, images, outputs, sum(map(len, found.values()))):
+        return explanations, Verdict.NOTHING
+    return explanations, _verdict(explanations, images)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    hypothesis: Hypothesis
+    evidence: Evidence
+    declared: bool
+
+
+def _rows(hypothesis: Hypothesis, evidence: Sequence[Evidence], declared: Hypothesis | None) -> list[_Row]:
+    best = max(evidence, key=lambda item: item.rank)
+    if hypothesis != declared:
+        return [_Row(hypothesis, best, declared=False)]
+    own = _Row(hypothesis, evidence[0], declared=True)
+    return [own] if best is evidence[0] else [own, _Row(hypothesis, best, declared=False)]
+
+
+def _explain(rows: Sequence[_Row], reference: _Row) -> tuple[Explanation, ...]:
+    others = [row for row in rows if row is not reference]
+    wanted = reference.evidence.right
+    p_values = holm(np.array([mcnemar_p(wanted, row.evidence.right) for row in others]))
+    corrected = dict(zip(map(id, others), p_values.tolist(), strict=True))
+    return tuple(_explanation(row, corrected.get(id(row)), int(wanted.sum())) for row in rows)
+
+
+def _explanation(row: _Row, p_value: float | None, reference_right: int) -> Explanation:
+    right, logs = int(row.evidence.right.sum()), row.evidence.log_shares
+    differs = p_value is not None and p_value < SIGNIFICANCE
+    return Explanation(
+        hypothesis=row.hypothesis,
+        offset=row.evidence.offset,
+        right=right,
+        interval=wilson_interval(right, len(row.evidence.right)),
+        log_share=None if logs is None else float(logs.mean()),
+        declared=row.declared,
+        p_value=p_value,
+        better=differs and right > reference_right,
+        worse=differs and right < reference_right,
+    )
+
+
+def _verdict(explanations: Sequence[Explanation], images: int) -> Verdict:
+    declared = next((found for found in explanations if found.declared), None)
+    if declared is None:
+        return Verdict.UNDECLARED
+    if any(found.better for found in explanations):
+        return Verdict.ANOTHER
+    ahead = explanations[0].right - declared.right
+    return Verdict.UNSURE if ahead > material(images) else Verdict.DECLARED

@@ -1,0 +1,184 @@
+"""The sentinel: how a model takes its images and what its outputs stand for, as its labels tell."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltann.compare.sentinel import OFFSETS, Evidence, above_chance, are_shares, rank_evidence, weigh
+from deltann.compare.verdict import suggest_explanation, verdict_text
+from deltann.convert.hop import Limits
+from deltann.convert.warm import warm_children
+from deltann.core.diagnosis import Diagnosis
+from deltann.core.errors import DataError, ModelError
+from deltann.core.form import Form
+from deltann.core.format import plural
+from deltann.core.hypotheses import Hypothesis
+from deltann.core.inputs import ImageFile
+from deltann.core.model import Recipe
+from deltann.core.recipes import NAMED_RECIPES, build_recipe
+from deltann.core.request import DataRequest, ModelRequest
+from deltann.models.images import find_images
+from deltann.models.source import open_model
+from deltann.paths import cache_folder
+from deltann.run.hypotheses import Prepared, Trier, fit_form, search
+from deltann.run.source_form import Source, find_source, open_form
+from deltann.zoo import ENTRIES
+
+Array = NDArray[Any]
+Say = Callable[[str], None]
+
+MOST_IMAGES = 250
+"""Images that are looked at unless more are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosisRequest:
+    """What is to be held against which labels.
+
+    Attributes
+    ----------
+    model
+        A zoo entry, or the path of a file or of a SavedModel's folder.
+    images
+        Folder of labelled photographs, or a packaged set.
+    recipe
+        Name of the declared preprocessing; None: that of the zoo entry, or none.
+    weights
+        What a zoo entry's network computes with, as in `ModelRequest`.
+    offset
+        Index of class 0 among the outputs, as declared; None: that of the zoo entry, or 0.
+    limit
+        At most so many images, spread evenly over all that have labels.
+    """
+
+    model: str
+    images: str
+    recipe: str | None = None
+    weights: str | None = None
+    offset: int | None = None
+    limit: int = MOST_IMAGES
+    limits: Limits = field(default_factory=Limits)
+
+
+def diagnose(request: DiagnosisRequest, say: Say) -> Diagnosis:
+    """Try the usual recipes, colour orders, layouts and class shifts, and say which explains the labels best.
+
+    Raises
+    ------
+    ModelError
+        If the model is missing, damaged, cannot be run, or takes something else than a square image.
+    DataError
+        If the images cannot be read, have no labels, or labels of another label space.
+    MissingPackageError
+        If a package of the model is not installed.
+    ResultsError
+        If the cache cannot be written.
+    """
+    recipe = build_recipe({"name": request.recipe}) if request.recipe else None
+    images = _labelled(request)
+    with warm_children():
+        source, declared, offset = _find(request, recipe)
+        say(f"Reading {source.name} ({source.framework})")
+        form = open_form(source, cache_folder("forms"), request.limits).form
+        if form is None:
+            raise ModelError("the model has no form", where=source.name)
+        offsets = tuple(dict.fromkeys((offset, *OFFSETS)))
+        _check_labels(images, form, offsets)
+        start = fit_form(declared or NAMED_RECIPES["efficientnet_lite"], form)
+        if declared is not None and declared.dtype != start.dtype:
+            raise ModelError(
+                f"the recipe gives {declared.dtype}, the input is {start.dtype}",
+                where=source.name,
+                hint="Name a recipe that gives what the model takes, or leave --recipe out",
+            )
+        prepared = Prepared(images, start)
+        weighed = _Weighing(prepared.images, form, offsets)
+        trier = Trier(form, prepared, weighed.weigh, request.limits)
+        search(trier, prepared, weighed.best, say)
+    chosen = Hypothesis(start) if declared is not None else None
+    explanations, verdict = rank_evidence(trier.found, chosen, form.output.shape[-1])
+    count = len(prepared.images)
+    suggested = suggest_explanation(explanations, verdict, count)
+    return Diagnosis(
+        model=source.name,
+        form=form,
+        images=count,
+        origin=f"{plural(count, 'labelled image')} of {request.images}",
+        softmax=weighed.softmax,
+        explanations=explanations,
+        verdict=verdict,
+        suggested=suggested,
+        text=verdict_text(explanations, verdict, suggested, count),
+    )
+
+
+class _Weighing:
+    """Outputs held against the labels of the images."""
+
+    def __init__(self, images: Sequence[ImageFile], form: Form, offsets: Sequence[int]) -> None:
+        self._classes = np.array([image.class_index for image in images], np.int64)
+        self._offsets = offsets
+        self._outputs = form.output.shape[-1]
+        self.softmax = True
+
+    def weigh(self, outputs: Array) -> tuple[Evidence, ...]:
+        self.softmax = self.softmax and are_shares(outputs)
+        return weigh(outputs, self._classes, self._offsets)
+
+    def best(self, found: Mapping[Hypothesis, Sequence[Evidence]]) -> Hypothesis | None:
+        """Return the hypothesis that explains the labels best; None while guessing explains them as well."""
+        ranks = {hypothesis: max(item.rank for item in evidence) for hypothesis, evidence in found.items()}
+        best = max(ranks, key=lambda hypothesis: ranks[hypothesis])
+        tries = len(found) * len(self._offsets)
+        right, images = int(ranks[best][0]), len(self._classes)
+        return best if above_chance(right, images, self._outputs, tries) else None
+
+
+def _labelled(request: DiagnosisRequest) -> tuple[ImageFile, ...]:
+    """Return images with labels, spread evenly over all of them: folders are sorted by class."""
+    found = find_images(DataRequest(request.images))
+    labelled = [image for image in found if image.class_index is not None]
+    if not labelled:
+        raise DataError(
+            "none of the images has a label, and how sure a model is does not tell which recipe is right",
+            where=request.images,
+            hint="Tell the classes in a labels.csv, or by folders named by class number",
+        )
+    if len(labelled) <= request.limit:
+        return tuple(labelled)
+    return tuple(labelled[index * len(labelled) // request.limit] for index in range(request.limit))
+
+
+def _find(request: DiagnosisRequest, recipe: Recipe | None) -> tuple[Source, Recipe | None, int]:
+    """Return the model, what is declared of its recipe, and of the index of its class 0."""
+    entry = ENTRIES.get(request.model)
+    if entry is None and request.weights is None:
+        return find_source(request.model, recipe), recipe, request.offset or 0
+    # Checks name and weights; what a file declares besides is read from its form.
+    model = open_model(ModelRequest(request.model, weights=request.weights))
+    offset = model.labels.offset if request.offset is None else request.offset
+    entry = ENTRIES[request.model]
+    source = Source(
+        name=entry.name,
+        kind="network",
+        framework=entry.framework,
+        path=model.path,
+        loader=model.loader,
+        recipe=entry.recipe,
+        packages=entry.packages,
+        extra=entry.extra,
+    )
+    return source, recipe or entry.recipe, offset
+
+
+def _check_labels(images: Sequence[ImageFile], form: Form, offsets: Sequence[int]) -> None:
+    outputs = form.output.shape[-1]
+    largest = max(images, key=lambda image: image.class_index or 0)
+    if largest.class_index is not None and largest.class_index + min(offsets) >= outputs:
+        raise DataError(
+            f"the label of {largest.sample_id} is {largest.class_index}, and the model has {outputs} outputs",
+            hint="Give images with the labels of this model",
+        )
