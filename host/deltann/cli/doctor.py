@@ -9,6 +9,7 @@ from rich.table import Table
 
 from deltann.cli.output import Format, FormatOption, err, out, print_json, say
 from deltann.core.errors import MissingPackageError
+from deltann.core.recipes import build_recipe
 from deltann.report.diagnosis import diagnosis_view
 from deltann.run.checkup import check_machine
 from deltann.run.sentinel import MOST_IMAGES, DiagnosisRequest, diagnose
@@ -78,7 +79,8 @@ def doctor(
     if model is not None:
         if images is None:
             raise typer.BadParameter(f"--images is needed with the model {model}")
-        _diagnose(DiagnosisRequest(model, images, recipe, weights, offset, limit), output)
+        declared = build_recipe({"name": recipe}) if recipe is not None else None
+        _diagnose(DiagnosisRequest(model, images, declared, weights, offset, limit), output)
         return
     given = {"--images": images, "--recipe": recipe, "--weights": weights, "--offset": offset}
     for option, value in given.items():

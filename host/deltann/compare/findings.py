@@ -214,7 +214,7 @@ def _shift(context: _Context, pair: Pair) -> Iterator[_Sized]:
     way = "up" if found.by > 0 else "down"
     text = (
         f"{context.name(pair.b)} gives the labels of {context.name(pair.a)} one class {way}, for "
-        f"{found.inputs} of {_inputs(found.of)}: as where one of the two has a background class (1001 outputs "
+        f"{found.inputs} of {_inputs(found.of)}: as where one has a background class (1001 outputs "
         "for 1000). That is a difference of label spaces, not of what is compared."
     )
     yield found.inputs, _of_pair(pair, FindingKind.CONVENTION, Severity.ERROR, text)

@@ -14,6 +14,7 @@ from deltann.compare.answers import Answers, pair_noise
 from deltann.compare.labels import mcnemar_p
 from deltann.compare.sentinel import SIGNIFICANCE, are_shares
 from deltann.compare.times import holm
+from deltann.core.format import format_p_value, plural
 from deltann.core.hypotheses import Hypothesis
 
 LEAST_CLASSES = 3
@@ -51,6 +52,8 @@ class RecipeSuspect:
         Labels that differ as the run has them, and those that still differ under the hypothesis.
     p_value
         McNemar's exact test of the labels that agree, corrected for the number of hypotheses.
+    exact
+        Whether every output is that of the other side, but for rounding.
     """
 
     hypothesis: Hypothesis
@@ -58,6 +61,32 @@ class RecipeSuspect:
     differing: int
     left: int
     p_value: float
+    exact: bool
+
+    def __str__(self) -> str:
+        """Return the suspicion as a sentence."""
+        aspects = ", ".join(filter(None, self.hypothesis.aspects().values()))
+        how = "every output is that of the other side" if self.exact else format_p_value(self.p_value)
+        return (
+            f"This looks like a fault of the recipe: labels differ for {self.differing} of "
+            f"{plural(self.images, 'image')}, and for {self.left} if the model gets {aspects} ({how})."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One side under a hypothesis.
+
+    Attributes
+    ----------
+    labels
+        int64, (images,): index of the largest output.
+    exact
+        Whether every output is that of the other side, but for rounding.
+    """
+
+    labels: NDArray[np.int64]
+    exact: bool
 
 
 def class_shift(a: Answers, b: Answers) -> Shift | None:
@@ -101,7 +130,7 @@ def softmax_between(a: Answers, b: Answers) -> tuple[Answers, Answers] | None:
 
 
 def suspect_recipe(
-    wanted: NDArray[np.int64], got: NDArray[np.int64], tried: Mapping[Hypothesis, NDArray[np.int64]]
+    wanted: NDArray[np.int64], got: NDArray[np.int64], tried: Mapping[Hypothesis, Tried]
 ) -> RecipeSuspect | None:
     """Return the hypothesis under which a side gives the labels of the other; None when none does.
 
@@ -112,24 +141,28 @@ def suspect_recipe(
     got
         Labels of the other side, as the run has them.
     tried
-        Labels of the other side under each hypothesis.
+        The other side under each hypothesis.
 
     Notes
     -----
-    It has to make half of the differing labels equal, and more than chance would (McNemar's exact test of
-    what agrees before and after, corrected after Holm). Of two that leave as many, the first counts.
+    It has to give every output of the reference, or to make half of the differing labels equal and more than
+    chance would (McNemar's exact test of what agrees before and after, corrected after Holm). Of two that
+    leave as many, the first counts.
     """
     agrees = got == wanted
     if agrees.all() or not tried:
         return None
-    p_values = holm(np.array([mcnemar_p(agrees, labels == wanted) for labels in tried.values()]))
+    p_values = holm(np.array([mcnemar_p(agrees, side.labels == wanted) for side in tried.values()]))
     differing = int((~agrees).sum())
     suspects = [
-        RecipeSuspect(hypothesis, len(wanted), differing, int((labels != wanted).sum()), p_value)
-        for (hypothesis, labels), p_value in zip(tried.items(), p_values.tolist(), strict=True)
+        RecipeSuspect(
+            hypothesis, len(wanted), differing, int((side.labels != wanted).sum()), p_value, side.exact
+        )
+        for (hypothesis, side), p_value in zip(tried.items(), p_values.tolist(), strict=True)
     ]
-    best = min(suspects, key=lambda suspect: suspect.left)
-    return best if best.p_value < SIGNIFICANCE and best.left <= (1 - EXPLAINED) * differing else None
+    best = min(suspects, key=lambda suspect: (not suspect.exact, suspect.left))
+    explains = best.p_value < SIGNIFICANCE and best.left <= (1 - EXPLAINED) * differing
+    return best if best.exact or explains else None
 
 
 def _softmax(scores: NDArray[np.float64]) -> NDArray[Any]:

@@ -56,12 +56,11 @@ def verdict_text(
         f"{_score(suggested, images)} with {'; '.join(_changes(suggested, declared))}, "
         f"{declared.right} as declared"
     )
-    p_value = f"McNemar's exact test, corrected: {format_p_value(suggested.p_value or 0.0)}"
     if verdict is Verdict.ANOTHER:
-        return f"The labels contradict what is declared: {counts} ({p_value}). {_remedy(suggested)}"
+        return f"The labels contradict what is declared: {counts} ({_tests(suggested)}). {_remedy(suggested)}"
     return (
         f"The labels may contradict what is declared: {counts}. With so few images that can be chance "
-        f"({p_value}): give more. {_remedy(suggested)}"
+        f"({_tests(suggested)}): give more. {_remedy(suggested)}"
     )
 
 
@@ -82,6 +81,11 @@ def _changes(found: Explanation, declared: Explanation | None) -> list[str]:
 def _score(found: Explanation, images: int) -> str:
     low, high = found.interval
     return f"{found.right} of {plural(images, 'image')} right ({format_share(low)} to {format_share(high)})"
+
+
+def _tests(found: Explanation) -> str:
+    tests = {"McNemar's exact test": found.p_value, "signed ranks of the label's share": found.share_p}
+    return ", ".join(f"{name}: {format_p_value(p)}" for name, p in tests.items() if p is not None)
 
 
 def _alike(explanations: Sequence[Explanation]) -> str:

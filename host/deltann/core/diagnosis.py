@@ -39,10 +39,13 @@ class Explanation:
         Mean natural logarithm of the share that the softmax of the outputs gives to the label; None where the
         scale of the outputs is not known.
     p_value
-        McNemar's exact test of its right answers against those of the reference, corrected for the number of
-        hypotheses; the reference is the declared one, else the first of the list. None for the reference.
+        McNemar's exact test of its right answers against those of the reference, which is the declared one,
+        else the first of the list. None for the reference.
+    share_p
+        Wilcoxon's signed-rank test of the logarithms of the shares in the same way; None without them. All
+        p-values of a diagnosis are corrected together.
     better, worse
-        Whether its right answers are more, or fewer, than those of the reference beyond chance.
+        Whether it explains the labels better, or worse, than the reference beyond chance.
     """
 
     hypothesis: Hypothesis
@@ -52,6 +55,7 @@ class Explanation:
     log_share: float | None
     declared: bool
     p_value: float | None
+    share_p: float | None
     better: bool
     worse: bool
 

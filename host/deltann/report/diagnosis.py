@@ -37,7 +37,7 @@ def diagnosis_view(diagnosis: Diagnosis) -> "RenderableType":
 def _table(diagnosis: Diagnosis) -> "Table":
     table = new_table("How well each recipe explains the labels")
     table.add_column("recipe", overflow="fold")
-    for heading in ("class 0\nat", "right", "share", "95 % interval", "p"):
+    for heading in ("class 0\nat", "right", "share", "95 % interval", "p: right,\nshares"):
         table.add_column(heading, justify="right", no_wrap=True)
     shown = [found for found in diagnosis.explanations[SHOWN:] if found.declared]
     for found in (*diagnosis.explanations[:SHOWN], *shown):
@@ -50,7 +50,6 @@ def _table(diagnosis: Diagnosis) -> "Table":
 
 def _cells(found: Explanation, diagnosis: Diagnosis) -> "list[Text]":
     low, high = found.interval
-    p_value = MISSING if found.p_value is None else format_p_value(found.p_value).removeprefix("p = ")
     style = "dim" if found.worse else ""
     return [
         _recipe(found, diagnosis, style),
@@ -58,8 +57,12 @@ def _cells(found: Explanation, diagnosis: Diagnosis) -> "list[Text]":
         plain(f"{found.right:,}", style),
         plain(format_share(found.right / diagnosis.images), style),
         plain(f"{format_share(low)} to {format_share(high)}", style),
-        plain(p_value.removeprefix("p "), style),
+        plain("\n".join(map(_p_value, (found.p_value, found.share_p))), style),
     ]
+
+
+def _p_value(value: float | None) -> str:
+    return MISSING if value is None else format_p_value(value).removeprefix("p = ").removeprefix("p ")
 
 
 def _recipe(found: Explanation, diagnosis: Diagnosis, style: str) -> "Text":

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltann.compare.sentinel import OFFSETS, Evidence, above_chance, are_shares, rank_evidence, weigh
+from deltann.compare.suspects import RecipeSuspect, Tried, suspect_recipe
 from deltann.compare.verdict import suggest_explanation, verdict_text
+from deltann.convert.check import tolerance_of
 from deltann.convert.hop import Limits
 from deltann.convert.warm import warm_children
 from deltann.core.diagnosis import Diagnosis
@@ -18,7 +20,7 @@ from deltann.core.format import plural
 from deltann.core.hypotheses import Hypothesis
 from deltann.core.inputs import ImageFile
 from deltann.core.model import Recipe
-from deltann.core.recipes import NAMED_RECIPES, build_recipe
+from deltann.core.recipes import NAMED_RECIPES
 from deltann.core.request import DataRequest, ModelRequest
 from deltann.models.images import find_images
 from deltann.models.source import open_model
@@ -45,7 +47,7 @@ class DiagnosisRequest:
     images
         Folder of labelled photographs, or a packaged set.
     recipe
-        Name of the declared preprocessing; None: that of the zoo entry, or none.
+        The declared preprocessing, of any size; None: that of the zoo entry, or none.
     weights
         What a zoo entry's network computes with, as in `ModelRequest`.
     offset
@@ -56,7 +58,7 @@ class DiagnosisRequest:
 
     model: str
     images: str
-    recipe: str | None = None
+    recipe: Recipe | None = None
     weights: str | None = None
     offset: int | None = None
     limit: int = MOST_IMAGES
@@ -77,10 +79,9 @@ def diagnose(request: DiagnosisRequest, say: Say) -> Diagnosis:
     ResultsError
         If the cache cannot be written.
     """
-    recipe = build_recipe({"name": request.recipe}) if request.recipe else None
     images = _labelled(request)
     with warm_children():
-        source, declared, offset = _find(request, recipe)
+        source, declared, offset = _find(request)
         say(f"Reading {source.name} ({source.framework})")
         form = open_form(source, cache_folder("forms"), request.limits).form
         if form is None:
@@ -113,6 +114,55 @@ def diagnose(request: DiagnosisRequest, say: Say) -> Diagnosis:
         suggested=suggested,
         text=verdict_text(explanations, verdict, suggested, count),
     )
+
+
+def suspect_pair(
+    form: Form,
+    images: Sequence[ImageFile],
+    declared: Recipe,
+    wanted: Array,
+    got: Array,
+    limits: Limits,
+    say: Say,
+) -> RecipeSuspect | None:
+    """Return the recipe that would make one side of a pair agree with the other; None if none does.
+
+    Parameters
+    ----------
+    form
+        The model of the side that is suspected.
+    images
+        Row-aligned with the outputs, (images, outputs): `wanted` of the other side, `got` of this one.
+    declared
+        The recipe that both sides had.
+
+    Raises
+    ------
+    ModelError
+        If the form does not run.
+    ResultsError
+        If the cache cannot be written.
+    """
+    start = fit_form(declared, form)
+    prepared = Prepared(images, start)
+    kept = set(prepared.images)
+    rows = [row for row, image in enumerate(images) if image in kept]
+    labels, tolerance = wanted[rows].argmax(axis=1), tolerance_of(wanted, str(wanted.dtype), str(got.dtype))
+
+    def weigh_side(outputs: Array) -> Tried:
+        same_shape = outputs.shape == wanted[rows].shape
+        exact = same_shape and bool(np.abs(outputs.astype(np.float64) - wanted[rows]).max() <= tolerance)
+        return Tried(outputs.argmax(axis=1), exact)
+
+    def best(found: Mapping[Hypothesis, Tried]) -> Hypothesis | None:
+        agree = {hypothesis: int((side.labels == labels).sum()) for hypothesis, side in found.items()}
+        most = max(agree, key=lambda hypothesis: agree[hypothesis])
+        return most if above_chance(agree[most], len(labels), wanted.shape[1], len(found)) else None
+
+    trier = Trier(form, prepared, weigh_side, limits)
+    search(trier, prepared, best, say)
+    others = {hypothesis: side for hypothesis, side in trier.found.items() if hypothesis != Hypothesis(start)}
+    return suspect_recipe(labels, got[rows].argmax(axis=1), others)
 
 
 class _Weighing:
@@ -152,11 +202,11 @@ def _labelled(request: DiagnosisRequest) -> tuple[ImageFile, ...]:
     return tuple(labelled[index * len(labelled) // request.limit] for index in range(request.limit))
 
 
-def _find(request: DiagnosisRequest, recipe: Recipe | None) -> tuple[Source, Recipe | None, int]:
+def _find(request: DiagnosisRequest) -> tuple[Source, Recipe | None, int]:
     """Return the model, what is declared of its recipe, and of the index of its class 0."""
     entry = ENTRIES.get(request.model)
     if entry is None and request.weights is None:
-        return find_source(request.model, recipe), recipe, request.offset or 0
+        return find_source(request.model, request.recipe), request.recipe, request.offset or 0
     # Checks name and weights; what a file declares besides is read from its form.
     model = open_model(ModelRequest(request.model, weights=request.weights))
     offset = model.labels.offset if request.offset is None else request.offset
@@ -171,7 +221,7 @@ def _find(request: DiagnosisRequest, recipe: Recipe | None) -> tuple[Source, Rec
         packages=entry.packages,
         extra=entry.extra,
     )
-    return source, recipe or entry.recipe, offset
+    return source, request.recipe or entry.recipe, offset
 
 
 def _check_labels(images: Sequence[ImageFile], form: Form, offsets: Sequence[int]) -> None:
