@@ -33,9 +33,7 @@ def learned(tmp_path, tiny_model, pictures):
 def test_the_answer_for_people(deltann, tiny_model, learned):
     ended = deltann("doctor", tiny_model, "--images", learned, "--recipe", "tf")
     assert ended.returncode == 0, ended.stderr
-    assert (
-        "tiny.onnx (onnx), (1, 3, 32, 32) float32, 10 outputs, scores, on 6 labelled images" in ended.stdout
-    )
+    assert "tiny (onnx), (1, 3, 32, 32) float32, 10 outputs, scores, on 6 labelled images" in ended.stdout
     assert "The declared recipe explains the labels best: 6 of 6 images right" in ended.stdout
     assert "declared: (x - 127.5) / 127.5, RGB" in ended.stdout
     assert "Trying 12 normalisations and colour orders on 6 images" in ended.stderr
@@ -47,10 +45,10 @@ def test_the_answer_for_programs(deltann, tiny_model, learned):
     answer = json.loads(ended.stdout)
     assert (answer["verdict"], answer["images"], answer["outputs"]) == ("declared", 6, 10)
     assert answer["suggested"] is None
-    first = answer["explanations"][0]
-    assert set(first) >= ROWS
-    assert (first["declared"], first["right"], first["p_value"]) == (True, 6, None)
-    assert first["recipe"] == {"name": "tf", "size": 32, "layout": "NCHW"}
+    (own,) = (row for row in answer["explanations"] if row["declared"])
+    assert set(own) >= ROWS
+    assert (own["right"], own["share"], own["p_value"]) == (6, 1.0, None)
+    assert own["recipe"] == {"name": "tf", "size": 32, "layout": "NCHW"}
     rights = [row["right"] for row in answer["explanations"]]
     assert rights == sorted(rights, reverse=True)
 

@@ -13,7 +13,7 @@ from deltann.convert.warm import warm_children
 from deltann.core.diagnosis import Verdict
 from deltann.core.hypotheses import Misreading, study_words, swap_colours
 from deltann.core.recipes import NAMED_RECIPES
-from deltann.core.request import DataRequest
+from deltann.core.request import DataRequest, ModelRequest
 from deltann.models.images import find_images
 from deltann.paths import cache_folder
 from deltann.run.sentinel import DiagnosisRequest, diagnose, suspect_pair
@@ -194,7 +194,7 @@ def test_a_pair_whose_one_side_swaps_colours_is_suspected(lite0):
     swapped = rewired(lite0, "swapped", head=node("Gather", ["image", "reverse"], "seen", axis=1))
     images = find_images(DataRequest("foolbox"))
     forms = [
-        open_form(find_source(str(path), None), cache_folder("forms"), LIMITS).form
+        open_form(find_source(ModelRequest(str(path))).model, cache_folder("forms"), LIMITS).form
         for path in (lite0, swapped)
     ]
     start = fit_form(LITE0.recipe, forms[0])

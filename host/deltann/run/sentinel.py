@@ -1,7 +1,7 @@
 """The sentinel: how a model takes its images and what its outputs stand for, as its labels tell."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,13 @@ from deltann.core.form import Form
 from deltann.core.format import plural
 from deltann.core.hypotheses import Hypothesis
 from deltann.core.inputs import ImageFile
-from deltann.core.model import Recipe
+from deltann.core.model import ModelSource, Recipe
 from deltann.core.recipes import NAMED_RECIPES
 from deltann.core.request import DataRequest, ModelRequest
 from deltann.models.images import find_images
-from deltann.models.source import open_model
 from deltann.paths import cache_folder
 from deltann.run.hypotheses import Prepared, Trier, fit_form, search
-from deltann.run.source_form import Source, find_source, open_form
-from deltann.zoo import ENTRIES
+from deltann.run.source_form import find_source, open_form
 
 Array = NDArray[Any]
 Say = Callable[[str], None]
@@ -81,18 +79,18 @@ def diagnose(request: DiagnosisRequest, say: Say) -> Diagnosis:
     """
     images = _labelled(request)
     with warm_children():
-        source, declared, offset = _find(request)
-        say(f"Reading {source.name} ({source.framework})")
-        form = open_form(source, cache_folder("forms"), request.limits).form
+        model, declared, offset = _find(request)
+        say(f"Reading {model.name} ({model.framework})")
+        form = open_form(model, cache_folder("forms"), request.limits).form
         if form is None:
-            raise ModelError("the model has no form", where=source.name)
+            raise ModelError("the model has no form", where=model.name)
         offsets = tuple(dict.fromkeys((offset, *OFFSETS)))
         _check_labels(images, form, offsets)
         start = fit_form(declared or NAMED_RECIPES["efficientnet_lite"], form)
         if declared is not None and declared.dtype != start.dtype:
             raise ModelError(
                 f"the recipe gives {declared.dtype}, the input is {start.dtype}",
-                where=source.name,
+                where=model.name,
                 hint="Name a recipe that gives what the model takes, or leave --recipe out",
             )
         prepared = Prepared(images, start)
@@ -104,7 +102,7 @@ def diagnose(request: DiagnosisRequest, say: Say) -> Diagnosis:
     count = len(prepared.images)
     suggested = suggest_explanation(explanations, verdict, count)
     return Diagnosis(
-        model=source.name,
+        model=model.name,
         form=form,
         images=count,
         origin=f"{plural(count, 'labelled image')} of {request.images}",
@@ -202,26 +200,19 @@ def _labelled(request: DiagnosisRequest) -> tuple[ImageFile, ...]:
     return tuple(labelled[index * len(labelled) // request.limit] for index in range(request.limit))
 
 
-def _find(request: DiagnosisRequest) -> tuple[Source, Recipe | None, int]:
+def _find(request: DiagnosisRequest) -> tuple[ModelSource, Recipe | None, int]:
     """Return the model, what is declared of its recipe, and of the index of its class 0."""
-    entry = ENTRIES.get(request.model)
-    if entry is None and request.weights is None:
-        return find_source(request.model, request.recipe), request.recipe, request.offset or 0
-    # Checks name and weights; what a file declares besides is read from its form.
-    model = open_model(ModelRequest(request.model, weights=request.weights))
-    offset = model.labels.offset if request.offset is None else request.offset
-    entry = ENTRIES[request.model]
-    source = Source(
-        name=entry.name,
-        kind="network",
-        framework=entry.framework,
-        path=model.path,
-        loader=model.loader,
-        recipe=entry.recipe,
-        packages=entry.packages,
-        extra=entry.extra,
-    )
-    return source, request.recipe or entry.recipe, offset
+    asked = ModelRequest(request.model, weights=request.weights)
+    try:
+        source = find_source(asked)
+    except ModelError:
+        if request.recipe is None:
+            raise
+        # A file that leaves the size of its images open takes that of the recipe.
+        source = find_source(replace(asked, recipe=request.recipe, input_shape=request.recipe.shape))
+    known = source.model.recipe if source.recipe_known else None
+    offset = source.model.labels.offset if request.offset is None else request.offset
+    return source.model, request.recipe or known, offset
 
 
 def _check_labels(images: Sequence[ImageFile], form: Form, offsets: Sequence[int]) -> None:
