@@ -8,18 +8,24 @@ from test_exit_codes import refused
 
 from deltann.core import errors
 
+PICTURES = 40
 ROWS = {"recipe", "misreading", "share", "offset", "right", "interval", "log_share", "declared", "p_value"}
 
 
 @pytest.fixture
-def learned(tmp_path, tiny_model, pictures):
-    """Pictures whose labels are what the tiny model answers with the recipe `tf`."""
+def learned(tmp_path, tiny_model):
+    """Pictures of many colours, whose labels are what the tiny model answers with the recipe `tf`."""
     import numpy as np
     import onnxruntime
     from PIL import Image
 
     folder = tmp_path / "learned"
-    shutil.copytree(pictures, folder)
+    folder.mkdir()
+    random = np.random.default_rng(5)
+    for index in range(PICTURES):
+        shown = random.integers(0, 256, 3) + random.integers(-60, 60, (4, 4, 3))
+        coarse = Image.fromarray(shown.clip(0, 255).astype(np.uint8))
+        coarse.resize((60, 48), Image.Resampling.BICUBIC).save(folder / f"picture{index:02d}.png")
     session = onnxruntime.InferenceSession(tiny_model)
     rows = ["file,class_index"]
     for path in sorted(folder.glob("*.png")):
@@ -33,21 +39,21 @@ def learned(tmp_path, tiny_model, pictures):
 def test_the_answer_for_people(deltann, tiny_model, learned):
     ended = deltann("doctor", tiny_model, "--images", learned, "--recipe", "tf")
     assert ended.returncode == 0, ended.stderr
-    assert "tiny (onnx), (1, 3, 32, 32) float32, 10 outputs, scores, on 6 labelled images" in ended.stdout
-    assert "The declared recipe explains the labels best: 6 of 6 images right" in ended.stdout
+    assert "tiny (onnx), (1, 3, 32, 32) float32, 10 outputs, scores, on 40 labelled images" in ended.stdout
+    assert "The declared recipe explains the labels best: 40 of 40 images right" in ended.stdout
     assert "declared: (x - 127.5) / 127.5, RGB" in ended.stdout
-    assert "Trying 12 normalisations and colour orders on 6 images" in ended.stderr
+    assert "Trying 12 normalisations and colour orders on 40 images" in ended.stderr
 
 
 def test_the_answer_for_programs(deltann, tiny_model, learned):
     ended = deltann("doctor", tiny_model, "--images", learned, "--recipe", "tf", "--format", "json")
     assert ended.returncode == 0, ended.stderr
     answer = json.loads(ended.stdout)
-    assert (answer["verdict"], answer["images"], answer["outputs"]) == ("declared", 6, 10)
+    assert (answer["verdict"], answer["images"], answer["outputs"]) == ("declared", 40, 10)
     assert answer["suggested"] is None
     (own,) = (row for row in answer["explanations"] if row["declared"])
     assert set(own) >= ROWS
-    assert (own["right"], own["share"], own["p_value"]) == (6, 1.0, None)
+    assert (own["right"], own["share"], own["p_value"]) == (40, 1.0, None)
     assert own["recipe"] == {"name": "tf", "size": 32, "layout": "NCHW"}
     rights = [row["right"] for row in answer["explanations"]]
     assert rights == sorted(rights, reverse=True)

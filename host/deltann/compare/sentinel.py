@@ -23,6 +23,8 @@ OFFSETS = (0, 1, -1)
 """Shifts of the classes that are tried: none, a background class first, labels that count one."""
 
 SIGNIFICANCE = 0.05
+LUCK = 1e-3
+"""Probability below which right answers are no luck; a good model stays far below with ten images."""
 MATERIAL_SHARE = 0.05
 """Share of the images by which good recipes may differ in right answers; a single image never counts."""
 LEAST_SHARE = 1e-9
@@ -42,11 +44,14 @@ class Evidence:
     log_shares
         float64, (images,): natural logarithm of the share that the softmax gives to the label; None where the
         scale of the outputs is not known.
+    chance
+        How likely an answer is right by guessing (`chance_of`).
     """
 
     offset: int
     right: Bools
     log_shares: Floats | None
+    chance: float
 
     @property
     def rank(self) -> tuple[float, ...]:
@@ -115,20 +120,30 @@ def weigh(
         if logs is not None:
             rows = np.take_along_axis(logs, np.where(inside, wanted, 0)[:, np.newaxis], axis=1)[:, 0]
             picked = np.where(inside, rows, np.log(LEAST_SHARE))
-        found.append(Evidence(offset, right, picked))
+        found.append(Evidence(offset, right, picked, chance_of(largest, wanted, outputs.shape[1])))
     return tuple(found)
 
 
-def above_chance(right: int, images: int, outputs: int, tries: int) -> bool:
+def chance_of(answers: NDArray[np.int64], wanted: NDArray[np.int64], outputs: int) -> float:
+    """Return how likely an answer is right if the answers are dealt to the images anew; at least 1 / outputs.
+
+    A model that gives one class to half of the images is right about some of them by that alone.
+    """
+    classes, counts = np.unique(answers, return_counts=True)
+    dealt = sum(int(count) * int((wanted == item).sum()) for item, count in zip(classes, counts, strict=True))
+    return max(1 / outputs, dealt / len(answers) ** 2)
+
+
+def above_chance(right: int, images: int, chance: float, tries: int) -> bool:
     """Return whether so many right answers are more than the luckiest of so many guessers would have.
 
     Notes
     -----
-    Binomial probability of `right` or more at 1 / outputs, times the number of tries (Bonferroni).
+    Binomial probability of `right` or more at `chance`, times the number of tries (Bonferroni).
     """
     from scipy.special import bdtrc
 
-    return bool(right and float(bdtrc(right - 1, images, 1 / outputs)) * tries < SIGNIFICANCE)
+    return bool(right and chance < 1 and float(bdtrc(right - 1, images, chance)) * tries < LUCK)
 
 
 def material(images: int) -> float:
@@ -155,7 +170,7 @@ def signed_rank_p(a: Floats, b: Floats) -> float:
 
 
 def rank_evidence(
-    found: Mapping[Hypothesis, Sequence[Evidence]], declared: Hypothesis | None, outputs: int
+    found: Mapping[Hypothesis, Sequence[Evidence]], declared: Hypothesis | None
 ) -> tuple[tuple[Explanation, ...], Verdict]:
     """Return every hypothesis, the one that explains the labels best first, and the verdict.
 
@@ -168,8 +183,6 @@ def rank_evidence(
         suits it better.
     declared
         A key of `found`; None when nothing was declared.
-    outputs
-        How many outputs the model has.
 
     Notes
     -----
@@ -184,8 +197,8 @@ def rank_evidence(
     rows.sort(key=lambda row: row.evidence.rank, reverse=True)
     reference = next((row for row in rows if row.declared), rows[0])
     explanations = _explain(rows, reference)
-    right, images = int(rows[0].evidence.right.sum()), len(reference.evidence.right)
-    if not above_chance(right, images, outputs, sum(map(len, found.values()))):
+    best, images = rows[0].evidence, len(reference.evidence.right)
+    if not above_chance(int(best.right.sum()), images, best.chance, sum(map(len, found.values()))):
         return explanations, Verdict.NOTHING
     return explanations, _verdict(explanations, images)
 

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltann.compare.sentinel import OFFSETS, Evidence, above_chance, are_shares, rank_evidence, weigh
+from deltann.compare.sentinel import (
+    OFFSETS,
+    Evidence,
+    above_chance,
+    are_shares,
+    chance_of,
+    rank_evidence,
+    weigh,
+)
 from deltann.compare.suspects import RecipeSuspect, Tried, suspect_recipe
 from deltann.compare.verdict import suggest_explanation, verdict_text
 from deltann.convert.check import tolerance_of
@@ -94,11 +102,11 @@ def diagnose(request: DiagnosisRequest, say: Say) -> Diagnosis:
                 hint="Name a recipe that gives what the model takes, or leave --recipe out",
             )
         prepared = Prepared(images, start)
-        weighed = _Weighing(prepared.images, form, offsets)
+        weighed = _Weighing(prepared.images, offsets)
         trier = Trier(form, prepared, weighed.weigh, request.limits)
         search(trier, prepared, weighed.best, say)
     chosen = Hypothesis(start) if declared is not None else None
-    explanations, verdict = rank_evidence(trier.found, chosen, form.output.shape[-1])
+    explanations, verdict = rank_evidence(trier.found, chosen)
     count = len(prepared.images)
     suggested = suggest_explanation(explanations, verdict, count)
     return Diagnosis(
@@ -155,7 +163,8 @@ def suspect_pair(
     def best(found: Mapping[Hypothesis, Tried]) -> Hypothesis | None:
         agree = {hypothesis: int((side.labels == labels).sum()) for hypothesis, side in found.items()}
         most = max(agree, key=lambda hypothesis: agree[hypothesis])
-        return most if above_chance(agree[most], len(labels), wanted.shape[1], len(found)) else None
+        chance = chance_of(found[most].labels, labels, wanted.shape[1])
+        return most if above_chance(agree[most], len(labels), chance, len(found)) else None
 
     trier = Trier(form, prepared, weigh_side, limits)
     search(trier, prepared, best, say)
@@ -166,10 +175,9 @@ def suspect_pair(
 class _Weighing:
     """Outputs held against the labels of the images."""
 
-    def __init__(self, images: Sequence[ImageFile], form: Form, offsets: Sequence[int]) -> None:
+    def __init__(self, images: Sequence[ImageFile], offsets: Sequence[int]) -> None:
         self._classes = np.array([image.class_index for image in images], np.int64)
         self._offsets = offsets
-        self._outputs = form.output.shape[-1]
         self.softmax = True
 
     def weigh(self, outputs: Array) -> tuple[Evidence, ...]:
@@ -178,11 +186,12 @@ class _Weighing:
 
     def best(self, found: Mapping[Hypothesis, Sequence[Evidence]]) -> Hypothesis | None:
         """Return the hypothesis that explains the labels best; None while guessing explains them as well."""
-        ranks = {hypothesis: max(item.rank for item in evidence) for hypothesis, evidence in found.items()}
-        best = max(ranks, key=lambda hypothesis: ranks[hypothesis])
-        tries = len(found) * len(self._offsets)
-        right, images = int(ranks[best][0]), len(self._classes)
-        return best if above_chance(right, images, self._outputs, tries) else None
+        bests = {
+            hypothesis: max(evidence, key=lambda item: item.rank) for hypothesis, evidence in found.items()
+        }
+        best = max(bests, key=lambda hypothesis: bests[hypothesis].rank)
+        tries, right = len(found) * len(self._offsets), int(bests[best].right.sum())
+        return best if above_chance(right, len(self._classes), bests[best].chance, tries) else None
 
 
 def _labelled(request: DiagnosisRequest) -> tuple[ImageFile, ...]:

@@ -38,8 +38,7 @@ def answers(images: int, right: int, *, offset: int = 0, width: int = CLASSES, s
 def judged(images: int, declared: Hypothesis | None, **outputs: np.ndarray):
     """Return what is made of outputs by the names of the hypotheses above."""
     found = {globals()[name]: weigh(given, labels(images)) for name, given in outputs.items()}
-    width = next(iter(outputs.values())).shape[1]
-    explanations, verdict = rank_evidence(found, declared, width)
+    explanations, verdict = rank_evidence(found, declared)
     suggested = suggest_explanation(explanations, verdict, images)
     return explanations, verdict, suggested, verdict_text(explanations, verdict, suggested, images)
 
@@ -126,7 +125,7 @@ def test_a_shift_of_the_classes_is_found(offset, width):
 
 def test_a_declared_shift_is_no_finding():
     evidence = weigh(answers(100, 88, offset=1, width=1001), labels(100), (1, 0, -1))
-    explanations, verdict = rank_evidence({LITE: evidence}, LITE, 1001)
+    explanations, verdict = rank_evidence({LITE: evidence}, LITE)
     assert verdict is Verdict.DECLARED
     assert [(found.offset, found.right, found.p_value) for found in explanations] == [(1, 88, None)]
 
@@ -149,7 +148,7 @@ def test_guesses_explain_nothing(images):
 def test_one_image_tells_nothing_of_a_small_model():
     scores = np.array([[0.0, 9.0, 0.0]], np.float32)
     evidence = {LITE: weigh(scores, np.array([1])), BGR: weigh(scores[:, ::-1], np.array([1]))}
-    assert rank_evidence(evidence, LITE, 3)[1] is Verdict.NOTHING
+    assert rank_evidence(evidence, LITE)[1] is Verdict.NOTHING
 
 
 def test_outputs_that_are_no_numbers_are_wrong():
@@ -197,10 +196,20 @@ def test_intervals_are_wilsons(right, images):
 
 
 def test_chance_is_that_of_the_luckiest_of_all_tries():
-    # Two of 20 by guessing among 1000: 1.9e-4.
-    assert above_chance(2, 20, CLASSES, 50)
-    assert not above_chance(2, 20, CLASSES, 500)
-    assert not above_chance(0, 20, CLASSES, 1)
+    # Three of 20 by guessing among 1000: 1.1e-6.
+    assert above_chance(3, 20, 1 / CLASSES, 50)
+    assert not above_chance(2, 20, 1 / CLASSES, 50)
+    assert not above_chance(3, 20, 1 / CLASSES, 5000)
+    assert not above_chance(0, 20, 1 / CLASSES, 1)
+
+
+def test_a_model_that_is_nearly_stuck_is_right_by_chance():
+    scores = np.zeros((20, CLASSES), np.float32)
+    scores[:, 7] = 9
+    (found, *_) = weigh(scores, np.array([7] * 5 + [*range(100, 115)]))
+    assert found.right.sum() == 5
+    assert found.chance == 0.25
+    assert rank_evidence({LITE: (found,)}, LITE)[1] is Verdict.NOTHING
 
 
 def test_a_recipe_keeps_what_the_model_dictates():
