@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from deltann.compare.answers import Answers, pair_noise
 from deltann.compare.labels import beyond_classes
+from deltann.compare.suspects import class_shift, softmax_between
 from deltann.compare.tensors import row_max_abs
 from deltann.core.comparison import Finding, FindingKind, Flip, Pair, Severity, TrialSummary
 from deltann.core.format import format_duration, format_p_value
@@ -25,6 +26,7 @@ _KINDS = (
     FindingKind.NOT_A_NUMBER,
     FindingKind.STUCK,
     FindingKind.SHAPE,
+    FindingKind.CONVENTION,
     FindingKind.LABELS,
     FindingKind.UNSTABLE,
     FindingKind.TENSORS,
@@ -91,7 +93,13 @@ def find(
         _shape,
         _unstable,
     )
-    of_pair: tuple[Callable[[_Context, Pair], Iterator[_Sized]], ...] = (_labels, _tensors, _time)
+    of_pair: tuple[Callable[[_Context, Pair], Iterator[_Sized]], ...] = (
+        _shift,
+        _softmax,
+        _labels,
+        _tensors,
+        _time,
+    )
     found = [item for look in of_trial for trial in data.trials for item in look(context, trial)]
     found += _other_labels(context)
     found += [item for look in of_pair for pair in pairs for item in look(context, pair)]
@@ -196,6 +204,34 @@ def _unstable(context: _Context, trial: TrialResult) -> Iterator[_Sized]:
         f"{_inputs(len(context.data.samples))} changed from one round to the next."
     )
     yield changed, _of_trial(trial, FindingKind.UNSTABLE, Severity.WARNING, text)
+
+
+def _shift(context: _Context, pair: Pair) -> Iterator[_Sized]:
+    a, b = context.answers.get(pair.a), context.answers.get(pair.b)
+    found = class_shift(a, b) if a is not None and b is not None else None
+    if found is None:
+        return
+    way = "up" if found.by > 0 else "down"
+    text = (
+        f"{context.name(pair.b)} gives the labels of {context.name(pair.a)} one class {way}, for "
+        f"{found.inputs} of {_inputs(found.of)}: as where one has a background class (1001 outputs "
+        "for 1000). That is a difference of label spaces, not of what is compared."
+    )
+    yield found.inputs, _of_pair(pair, FindingKind.CONVENTION, Severity.ERROR, text)
+
+
+def _softmax(context: _Context, pair: Pair) -> Iterator[_Sized]:
+    a, b = context.answers.get(pair.a), context.answers.get(pair.b)
+    found = softmax_between(a, b) if a is not None and b is not None else None
+    if found is None:
+        return
+    shares = pair.b if found[1] is b else pair.a
+    other = pair.a if shares == pair.b else pair.b
+    text = (
+        f"The outputs of {context.name(shares)} are the softmax of those of {context.name(other)}: "
+        "compare their labels, their scores differ by that alone."
+    )
+    yield 0, _of_pair(pair, FindingKind.CONVENTION, Severity.WARNING, text)
 
 
 def _labels(context: _Context, pair: Pair) -> Iterator[_Sized]:

@@ -82,7 +82,7 @@ def compare_labels(
         kendall_tau=tau,
         accuracy_a=float(a_right.mean()) if labelled.any() else None,
         accuracy_b=float(b_right.mean()) if labelled.any() else None,
-        mcnemar_p=_mcnemar_p(a_right, b_right) if labelled.any() else None,
+        mcnemar_p=mcnemar_p(a_right, b_right) if labelled.any() else None,
     )
 
 
@@ -122,7 +122,8 @@ def _flips(
     )
 
 
-def _mcnemar_p(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> float:
+def mcnemar_p(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> float:
+    """Return McNemar's exact test, two-sided, of right and wrong answers of two sides to the same inputs."""
     from scipy.special import bdtr
 
     only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())

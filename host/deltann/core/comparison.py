@@ -187,6 +187,7 @@ class FindingKind(StrEnum):
     NOT_A_NUMBER = "not_a_number"
     STUCK = "stuck"
     SHAPE = "shape"
+    CONVENTION = "convention"
     UNSTABLE = "unstable"
     CONVERSION = "conversion"
 

@@ -50,6 +50,8 @@ NAMED_RECIPES: dict[str, Recipe] = {
     "caffe": Recipe("squash", 224, 1.0, "bilinear", "bgr", (103.939, 116.779, 123.68), _PLAIN[1], "NHWC"),
     # 0..255 as they are: models that normalise by themselves (Keras' EfficientNet, MobileNetV3).
     "raw": Recipe("squash", 224, 1.0, "bilinear", "rgb", *_PLAIN, "NHWC"),
+    # TF Hub's convention for image classifiers: 0 to 1.
+    "tf_hub": Recipe("squash", 224, 1.0, "bilinear", "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0), "NHWC"),
     # TF-Slim's MobileNet and Inception, with 1001 outputs: the central 87.5 %.
     "slim": Recipe("central_crop", 224, 0.875, "bilinear", "rgb", *_HALF, "NHWC"),
     "slim_inception": Recipe("central_crop", 299, 0.875, "bilinear", "rgb", *_HALF, "NHWC"),
