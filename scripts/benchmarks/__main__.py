@@ -14,6 +14,7 @@ from deltann.paths import cache_folder
 
 BENCHMARKS = {
     "kernel": "latency of EfficientNet-Lite0 at O3 against ONNX Runtime, same threads",
+    "networks": "five networks at O3 against ONNX Runtime, and the geometric mean",
     "study": "what a study of 250 images costs besides running the model, and how fast a second run starts",
     "rpc": "the same images through TVM's RPC, one call after the other",
     "upload": "sending an artifact, against TVM's RPC",
@@ -21,6 +22,8 @@ BENCHMARKS = {
     "length": "memory of the host against the length of a study",
     "tls": "mutual TLS on loopback, against the plain Unix socket",
     "memory": "resident memory of the idle agent, and of a worker with EfficientNet-Lite0",
+    "conversions": "all twenty pairs of frameworks for MobileNetV2, cold and warm",
+    "runtimes": "the frameworks' own runtimes through the agent, against a script",
     "board": "an emulated board: kit, agent and worker, and the time until its first prediction",
 }
 EXIT_NOT_MET = 1
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.list:
         for name, doc in BENCHMARKS.items():
-            print(f"{name:8} {doc}")
+            print(f"{name:11} {doc}")
         return 0
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown:

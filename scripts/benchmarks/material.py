@@ -50,6 +50,11 @@ def lite0(setting: Setting) -> Subject:
     return _subject("Lite0", open_model(ModelRequest(LITE0)), setting)
 
 
+def seeded(name: str, entry: str, setting: Setting) -> Subject:
+    """Return a network of the zoo with seeded weights, and a few inputs."""
+    return _subject(name, open_model(ModelRequest(entry, weights="seeded")), setting, images=4)
+
+
 def small_net(setting: Setting, images: int = IMAGES) -> Subject:
     """Return a network of about a millisecond, with so many inputs."""
     path = cache_folder("models") / "small_net.onnx"
