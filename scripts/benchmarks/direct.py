@@ -1,7 +1,7 @@
 """`python -m benchmarks.direct`: what a careful script does with a runtime and a folder of inputs.
 
-Reads one JSON object, loads the model, runs it once, then goes through the inputs: look up the pixels, run, keep
-the scores. Writes the seconds of that loop.
+Reads one JSON object, loads the model, runs it once, then goes through the inputs: look up the pixels, run,
+keep the scores. Writes the seconds of that loop.
 """
 
 import json
