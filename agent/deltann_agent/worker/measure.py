@@ -35,8 +35,8 @@ def run_trial(order: Order, runtime: Runtime, emit: Emit, wait: Wait) -> None:
     with InputSet(order) as inputs:
         begun = perf_counter_ns()
         executor = runtime.load(order)
+        memory.give_back()  # what loading has used and freed; part of it, and over before anything is timed
         load_ns = perf_counter_ns() - begun
-        memory.give_back()
         executor.set_input(inputs.buffer)
         inputs.fill(0)
         executor.feed()
@@ -44,7 +44,6 @@ def run_trial(order: Order, runtime: Runtime, emit: Emit, wait: Wait) -> None:
         _check_output(order, executor)
         warmup_ns = sum(_run(executor) for _ in range(order.warmup_runs))
         emit(Started(load_ns, first_run_ns, warmup_ns))
-        gc.collect()
         gc.disable()
         try:
             measuring_ns, running_ns = _measure(order, executor, inputs, emit, wait)

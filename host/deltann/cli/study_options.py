@@ -16,7 +16,7 @@ Subject = Annotated[
     str | None,
     typer.Argument(
         metavar="STUDY.yaml | MODEL",
-        help="A study file; or a model: a zoo name (efficientnet_lite0) or an ONNX file.",
+        help="A study file; or a model: a zoo name (efficientnet_lite0) or a model file.",
         show_default=False,
     ),
 ]
@@ -34,11 +34,11 @@ Levels = Annotated[
 ]
 Runtimes = Annotated[
     str | None,
-    typer.Option("--runtimes", help="Runtimes: tvm,onnxruntime.", rich_help_panel=_PANEL),
+    typer.Option("--runtimes", help="Runtimes: tvm,onnxruntime,tflite,torch,tensorflow.", rich_help_panel=_PANEL),
 ]
 Importers = Annotated[
     str | None,
-    typer.Option("--importers", help="Importers: torch,onnx.", rich_help_panel=_PANEL),
+    typer.Option("--importers", help="Importers of TVM: torch,onnx,tflite.", rich_help_panel=_PANEL),
 ]
 Devices = Annotated[
     str | None,
@@ -64,7 +64,7 @@ RecipeName = Annotated[
     str | None,
     typer.Option(
         "--recipe",
-        help="Preprocessing of an ONNX file, by name (torchvision, tf, ...).",
+        help="Preprocessing of a model file, by name (torchvision, tf, ...).",
         rich_help_panel=_PANEL,
     ),
 ]
