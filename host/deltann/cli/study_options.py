@@ -34,7 +34,9 @@ Levels = Annotated[
 ]
 Runtimes = Annotated[
     str | None,
-    typer.Option("--runtimes", help="Runtimes: tvm,onnxruntime,tflite,torch,tensorflow.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--runtimes", help="Runtimes: tvm,onnxruntime,tflite,torch,tensorflow.", rich_help_panel=_PANEL
+    ),
 ]
 Importers = Annotated[
     str | None,

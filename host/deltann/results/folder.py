@@ -3,6 +3,7 @@
     run.json                              what the run is, with the version of the schema
     study.yaml, plan.json                 what was asked for, and what was planned
     resolved.yaml                         the same study with every default and absolute paths
+    suspects.json                         recipes that would explain pairs which differ in many labels
     conversions.json                      what converting the model showed, where it was converted
     tables/<table>/<name>.parquet         see `tables`; the name is `<trial>-<attempt>` for attempts
 
@@ -36,6 +37,7 @@ from deltann.results.conversions import CONVERSIONS_FILE, conversions_json, read
 from deltann.results.header import RunHeader, header_json, read_header
 from deltann.results.outputs import StoredOutputs
 from deltann.results.storage import give_back, read_table, write_bytes, write_table
+from deltann.results.suspects import SUSPECTS_FILE, Suspect, suspects_json
 from deltann.results.tables import ATTEMPT_TABLES
 from deltann.results.thumbnails import StoredThumbnails
 
@@ -189,6 +191,11 @@ class RunFolder:
         """
         with self._writing():
             write_bytes(self.path / CONVERSIONS_FILE, conversions_json(routes))
+
+    def write_suspects(self, suspects: Sequence[Suspect]) -> None:
+        """Write the recipes that were suspected; raises ResultsError if they cannot be written."""
+        with self._writing():
+            write_bytes(self.path / SUSPECTS_FILE, suspects_json(suspects))
 
     def write_build(self, build: Artifact | BuildFailure) -> None:
         """Write how a build ended, in place of what was written of it before.

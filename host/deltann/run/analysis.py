@@ -5,10 +5,11 @@ from pathlib import Path
 
 from deltann.compare.comparison import compare_run
 from deltann.compare.conversions import conversion_findings
-from deltann.core.comparison import Comparison, Finding, Severity
+from deltann.core.comparison import Comparison, Finding, FindingKind, Severity
 from deltann.core.errors import ModelError, ResultsError, StudyError
 from deltann.core.run_data import RunData
 from deltann.results.folder import RESOLVED_FILE, RunFolder
+from deltann.results.suspects import read_suspects
 from deltann.study.study import Study, load_study
 
 
@@ -23,12 +24,17 @@ def analyse(path: Path) -> tuple[RunData, Comparison]:
     folder = RunFolder.open(path)
     thresholds = read_study(path).thresholds
     data = folder.load()
-    return data, _with_conversions(compare_run(data, thresholds), conversion_findings(data.conversions))
+    suspects = tuple(
+        Finding(FindingKind.CONVENTION, Severity.ERROR, (one.a, one.b), one.factor, one.text)
+        for one in read_suspects(path)
+    )
+    others = (*suspects, *conversion_findings(data.conversions))
+    return data, _with_others(compare_run(data, thresholds), others)
 
 
-def _with_conversions(comparison: Comparison, found: tuple[Finding, ...]) -> Comparison:
+def _with_others(comparison: Comparison, found: tuple[Finding, ...]) -> Comparison:
     order = list(Severity)
-    findings = sorted((*comparison.findings, *found), key=lambda finding: order.index(finding.severity))
+    findings = sorted((*found, *comparison.findings), key=lambda finding: order.index(finding.severity))
     return replace(comparison, findings=tuple(findings))
 
 

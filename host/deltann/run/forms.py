@@ -85,6 +85,13 @@ class StudyForm:
     tool_versions: dict[str, str]
     seconds: float
 
+    def as_form(self, importer: Importer) -> Form | None:
+        """Return the file that it is, for what reads it; None where there is no file."""
+        if self.path is None:
+            return None
+        specs = (self.input, self.output, self.layout)
+        return Form(Framework(importer.value), self.path, self.digest, self.size_bytes, *specs)
+
 
 Made = StudyForm | BuildFailure
 
@@ -242,7 +249,7 @@ class Forms:
             base = self._made[_base(key)]
             if isinstance(base, BuildFailure):
                 return base
-            form = _as_form(base)
+            form = _onnx_of(base)
         say(f"Converting: {Route(route)}")
         way = FrameworkPair(route[0].source, route[-1].target, Route(route), 0)
         record = run_pair(way, form, checker, self._limits, say, self.calibration)
@@ -314,7 +321,7 @@ class Forms:
         """Return the model as every route begins with it, and the seconds that took."""
         if self._model.framework is Framework.ONNX:
             made = self._plain_onnx()
-            return made if isinstance(made, BuildFailure) else (_as_form(made), made.seconds)
+            return made if isinstance(made, BuildFailure) else (_onnx_of(made), made.seconds)
         result = try_form(self._model, cache_folder("forms"), self._limits)
         return _failure(result, "") if result.form is None else (result.form, result.seconds)
 
@@ -388,7 +395,7 @@ class Forms:
     def _kept_source(self) -> Form | None:
         if self._model.framework is Framework.ONNX:
             found = find_form(self._model, cache_folder("onnx"))
-            return _as_form(_of_onnx(found, self._model.recipe.layout)) if found else None
+            return _onnx_of(_of_onnx(found, self._model.recipe.layout)) if found else None
         return try_form(self._model, cache_folder("forms"), self._limits, only_kept=True).form
 
 
@@ -411,11 +418,11 @@ def _of_onnx(form: OnnxForm, layout: Layout) -> StudyForm:
     )
 
 
-def _as_form(form: StudyForm) -> Form:
-    if form.path is None:
-        raise ModelError("the model has no file", where=form.model)
-    specs = (form.input, form.output, form.layout)
-    return Form(Framework.ONNX, form.path, form.digest, form.size_bytes, *specs)
+def _onnx_of(made: StudyForm) -> Form:
+    form = made.as_form(Importer.ONNX)
+    if form is None:
+        raise ModelError("the model has no file", where=made.model)
+    return form
 
 
 def _failure(result: HopResult, build_key: str) -> BuildFailure:

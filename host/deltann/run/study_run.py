@@ -1,5 +1,6 @@
 """One execution of a study, from the survey to the last trial; stopped anywhere, it can go on."""
 
+import asyncio
 import contextlib
 import json
 import threading
@@ -30,7 +31,8 @@ from deltann.run.quarantine import NO_PATIENCE, THE_USUAL_PATIENCE
 from deltann.run.remembered import recall_boards, remember_boards
 from deltann.run.signals import ended_in_order
 from deltann.run.survey import Memory, make_survey
-from deltann.run.workshop import Workshop
+from deltann.run.suspects import suspect_recipes
+from deltann.run.workshop import Workshop, limits_of
 from deltann.study.plan import Plan
 from deltann.study.study import Study
 from deltann.study.text import to_yaml
@@ -216,6 +218,21 @@ async def _execute(
     runs_each = len(prepared.inputs.samples) * prepared.survey.study.protocol.rounds
     listener(TrialsPlanned(Counter(trial.board for trial in ready), runs_each))
     await measure_all(list(sittings.values()), ready)
+    await _suspect(prepared, folder, listener)
+
+
+async def _suspect(prepared: Prepared, folder: RunFolder, listener: Listener) -> None:
+    """Look for recipes that would explain pairs which differ in many labels."""
+    stop = threading.Event()
+    limits = limits_of(prepared.survey, stop)
+    try:
+        found = await asyncio.to_thread(
+            suspect_recipes, prepared, folder.load(), limits, lambda text: listener(Step(text))
+        )
+    finally:
+        stop.set()
+    if found:
+        folder.write_suspects(found)
 
 
 def _say_who_waits(folder: RunFolder, unsettled: Sequence[Trial], listener: Listener) -> None:

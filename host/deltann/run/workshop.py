@@ -14,6 +14,7 @@ from deltann.core.board import BoardFacts
 from deltann.core.converters import CONVERTERS
 from deltann.core.errors import BoardError, CompileError
 from deltann.core.factors import READS, USUAL_ROUTE, Device, Runtime
+from deltann.core.form import Form
 from deltann.core.framework import Framework
 from deltann.core.gpu import NVRTC_PACKAGE, GpuTarget
 from deltann.core.model import Layout
@@ -75,6 +76,11 @@ class Workshop:
         if variant.tvm is None:
             return self._forms.digest(variant)
         return build_key(self._request(variant, variant.tvm, board))
+
+    def form_of(self, variant: Variant) -> Form | None:
+        """Return the file that a variant reads; None where there is none."""
+        made = self._forms.get(variant)
+        return made.as_form(variant.importer) if isinstance(made, StudyForm) else None
 
     def layout_of(self, trial: Trial) -> Layout:
         """Return the layout of the inputs that a trial takes."""
