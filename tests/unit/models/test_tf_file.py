@@ -9,6 +9,7 @@ from model_kit import NHWC, refusal
 from deltann.core.model import ModelKind
 from deltann.core.request import ModelRequest
 from deltann.models.header import Port
+from deltann.models.messages import parse_graph
 from deltann.models.source import open_model, read_header
 
 
@@ -91,12 +92,17 @@ def test_a_damaged_saved_model(tensorflow_files, tmp_path):
     assert f"is a part of a SavedModel. Give its folder: {folder}" in refusal(graph, recipe=NHWC)
 
 
-def test_a_frozen_graph_needs_both_names(tensorflow_files):
+def test_a_frozen_graph_with_several_of_them_needs_both_names(tensorflow_files, tmp_path):
     path = tensorflow_files / "frozen.pb"
-    words = refusal(path, recipe=NHWC)
-    assert f"the frozen graph {path} does not say what its input and output is" in words
-    assert "its placeholders are x, its ends Identity" in words
-    assert "does not say what its output is" in refusal(path, recipe=NHWC, input="x")
+    assert open_model(ModelRequest(str(path), recipe=NHWC)).output == "Identity", "there is one choice"
+    graph = parse_graph(path.read_bytes())
+    graph.node.add(name="other", op="Placeholder")
+    twofold = tmp_path / "twofold.pb"
+    twofold.write_bytes(graph.SerializeToString())
+    words = refusal(twofold, recipe=NHWC)
+    assert f"the frozen graph {twofold} does not say what its input and output is" in words
+    assert "its placeholders are x and other, its ends Identity and other" in words
+    assert "does not say what its output is" in refusal(twofold, recipe=NHWC, input="x")
     for names in (("x", "Identity"), ("x:0", "Identity:0")):
         source = open_model(ModelRequest(str(path), NHWC, input=names[0], output=names[1]))
         assert (source.kind, source.input, source.output) == (ModelKind.FROZEN_GRAPH, *names)
