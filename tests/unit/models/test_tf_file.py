@@ -97,11 +97,12 @@ def test_a_frozen_graph_with_several_of_them_needs_both_names(tensorflow_files, 
     assert open_model(ModelRequest(str(path), recipe=NHWC)).output == "Identity", "there is one choice"
     graph = parse_graph(path.read_bytes())
     graph.node.add(name="other", op="Placeholder")
+    graph.node.add(name="more", op="Relu", input=["x"])
     twofold = tmp_path / "twofold.pb"
     twofold.write_bytes(graph.SerializeToString())
     words = refusal(twofold, recipe=NHWC)
     assert f"the frozen graph {twofold} does not say what its input and output is" in words
-    assert "its placeholders are x and other, its ends Identity and other" in words
+    assert "its placeholders are x and other, its ends Identity and more" in words
     assert "does not say what its output is" in refusal(twofold, recipe=NHWC, input="x")
     for names in (("x", "Identity"), ("x:0", "Identity:0")):
         source = open_model(ModelRequest(str(path), NHWC, input=names[0], output=names[1]))
