@@ -8,7 +8,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deltann.cli import agent, boards, bundle, compare, convert, doctor, kit, passes, pki, plan, report, run
+from deltann.cli import (
+    agent,
+    boards,
+    bundle,
+    compare,
+    convert,
+    doctor,
+    gate,
+    kit,
+    passes,
+    pki,
+    plan,
+    report,
+    run,
+)
 from deltann.cli.output import print_failure
 from deltann.core.errors import DeltannError, ResultsError
 from deltann.core.full_disk import FULL
@@ -23,7 +37,7 @@ _NO_TEMPORARY_FOLDER = "No usable temporary directory"
 app = typer.Typer(
     name="deltann",
     epilog="Exit codes: 0 done, 2 usage, 3 study, 4 model, 5 data, 6 board, 7 results, 8 package missing, "
-    "10 run incomplete, 130 interrupted; 1 is a defect of ours.",
+    "10 run incomplete, 11 gate closed, 130 interrupted; 1 is a defect of ours.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -32,6 +46,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("compare")(compare.compare)
+app.command("gate")(gate.gate)
 app.command("report")(report.report)
 app.command("passes")(passes.passes)
 app.command("bundle")(bundle.bundle)

@@ -1,6 +1,6 @@
 """The comparison of a whole run: each trial in numbers, each pair, and what follows in words."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +19,23 @@ from deltann.core.comparison import (
     TrialSummary,
 )
 from deltann.core.factors import Runtime
+from deltann.core.gate import Baseline
 from deltann.core.inputs import Sample
 from deltann.core.pairs import find_pairs
 from deltann.core.recent import Recent
 from deltann.core.run_data import RunData, TrialResult
 
-_NO_VALUE = "none"
+NO_VALUE = "none"
+"""Stands for a factor that a trial does not have."""
 
 
-def compare_run(data: RunData, thresholds: Thresholds, *, seed: int = 0) -> Comparison:
+def compare_run(
+    data: RunData, thresholds: Thresholds, *, seed: int = 0, baseline: Baseline | None = None
+) -> Comparison:
     """Return everything that a run shows.
 
-    Each pair has the reference first: ONNX Runtime before another runtime, the lower optimization level
-    before the higher, otherwise the trial that the plan has first.
+    Each pair has the reference first: the baseline's value, where one is given; ONNX Runtime before another
+    runtime, the lower optimization level before the higher, otherwise the trial that the plan has first.
 
     Parameters
     ----------
@@ -41,6 +45,33 @@ def compare_run(data: RunData, thresholds: Thresholds, *, seed: int = 0) -> Comp
         What counts as a difference.
     seed
         Of the bootstrap: the same seed gives the same intervals.
+    baseline
+        The value that comes first in the pairs of its factor.
+    """
+    found = find_pairs([trial.factors for trial in data.trials])
+    oriented = [
+        (*_reference_first(data.trials, i, j, factor, _first_value(factor, baseline)), factor)
+        for i, j, factor in found
+    ]
+    return compare_pairs(data, oriented, thresholds, seed=seed)
+
+
+def compare_pairs(
+    data: RunData,
+    oriented: Sequence[tuple[int, int, str]],
+    thresholds: Thresholds,
+    *,
+    seed: int = 0,
+    untimed: Collection[str] = (),
+) -> Comparison:
+    """Return everything that these pairs of trials show, and what each trial shows by itself.
+
+    Parameters
+    ----------
+    oriented
+        Indices of the reference and the other trial, and the factor in which they differ.
+    untimed
+        Ids of trials whose times are no evidence, besides those of emulated boards.
     """
     recent = Recent(RANKINGS_KEPT_BYTES)
     answers = [
@@ -52,10 +83,10 @@ def compare_run(data: RunData, thresholds: Thresholds, *, seed: int = 0) -> Comp
     truth = true_classes(data.samples)
     truths = [_truth_for(found, data, truth) for found in answers]
     summaries = tuple(map(_summarize, data.trials, answers, truths))
-    found_pairs = find_pairs([trial.factors for trial in data.trials])
-    oriented = [(*_reference_first(data.trials, i, j, factor), factor) for i, j, factor in found_pairs]
     timings = [
-        None if trial.measurement is None or trial.emulated else timing_of(trial.measurement)
+        None
+        if trial.measurement is None or trial.emulated or trial.trial_id in untimed
+        else timing_of(trial.measurement)
         for trial in data.trials
     ]
     times = compare_times(timings, [(a, b) for a, b, _ in oriented], thresholds, seed)
@@ -67,8 +98,8 @@ def compare_run(data: RunData, thresholds: Thresholds, *, seed: int = 0) -> Comp
                 factor=factor,
                 a=data.trials[a].trial_id,
                 b=data.trials[b].trial_id,
-                a_value=data.trials[a].factors[factor] or _NO_VALUE,
-                b_value=data.trials[b].factors[factor] or _NO_VALUE,
+                a_value=data.trials[a].factors[factor] or NO_VALUE,
+                b_value=data.trials[b].factors[factor] or NO_VALUE,
                 labels=labels,
                 tensors=tensors,
                 time=time,
@@ -84,14 +115,27 @@ def _truth_for(answers: Answers | None, data: RunData, truth: NDArray[np.int64])
     return truth
 
 
-def _reference_first(trials: Sequence[TrialResult], i: int, j: int, factor: str) -> tuple[int, int]:
-    def rank(index: int) -> tuple[bool, str, int]:
-        value = trials[index].factors[factor] or ""
-        strange = factor == "runtime" and value != Runtime.ONNXRUNTIME
-        return strange, value if factor == "level" else "", index
+def has_reference(factor: str, values: Collection[str]) -> bool:
+    """Return whether one of a pair's two values is its reference by itself, whatever the plan's order."""
+    return factor == "level" or (factor == "runtime" and Runtime.ONNXRUNTIME in values)
 
-    first, second = sorted((i, j), key=rank)
-    return first, second
+
+def _first_value(factor: str, baseline: Baseline | None) -> str | None:
+    if baseline is not None and baseline.factor == factor:
+        return baseline.value
+    return Runtime.ONNXRUNTIME if factor == "runtime" else None
+
+
+def _reference_first(
+    trials: Sequence[TrialResult], i: int, j: int, factor: str, first: str | None
+) -> tuple[int, int]:
+    def rank(index: int) -> tuple[bool, str, int]:
+        value = trials[index].factors[factor]
+        strange = first is not None and (value or NO_VALUE) != first
+        return strange, value or "" if factor == "level" else "", index
+
+    one, other = sorted((i, j), key=rank)
+    return one, other
 
 
 def _compare_outputs(

@@ -78,3 +78,9 @@ class IncompleteRunError(DeltannError):
     """The study ended, but some of its trials have no measurement."""
 
     exit_code = 10
+
+
+class GateError(DeltannError):
+    """What was measured does not stay within the limits of a gate."""
+
+    exit_code = 11

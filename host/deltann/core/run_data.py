@@ -72,6 +72,8 @@ class RunData:
         How each image became an input; None where an older deltann made the run.
     conversions
         What converting the model showed, by route.
+    input_digest
+        sha256 of the prepared input set.
     """
 
     path: Path
@@ -88,3 +90,4 @@ class RunData:
     thumbnails: Thumbnails
     recipe: Recipe | None = None
     conversions: tuple[RouteRecord, ...] = ()
+    input_digest: str = ""

@@ -1,8 +1,6 @@
 """The report as one HTML file that needs no network."""
 
-import contextlib
 import hashlib
-import os
 from base64 import b64encode
 from importlib.resources import files
 from pathlib import Path
@@ -11,8 +9,9 @@ from typing import TYPE_CHECKING
 from deltann import __version__
 from deltann.core import format as formats
 from deltann.core.comparison import Comparison
-from deltann.core.errors import MissingPackageError, ResultsError
+from deltann.core.errors import MissingPackageError
 from deltann.core.run_data import RunData
+from deltann.report.files import write_whole
 from deltann.report.flips import LARGE
 from deltann.report.measures import MEASURES, shown_measures
 from deltann.report.page import build_page, tail
@@ -34,20 +33,7 @@ def write_html(data: RunData, comparison: Comparison, path: Path) -> None:
     ResultsError
         If the file cannot be written.
     """
-    page = render_html(data, comparison)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise ResultsError(
-            f"the report cannot be written: {error.strerror or error}",
-            where=str(path),
-            hint="Give a folder that you may write to, on a disk with free space",
-        ) from error
+    write_whole(path, render_html(data, comparison), "the report")
 
 
 def render_html(data: RunData, comparison: Comparison) -> str:

@@ -292,6 +292,7 @@ class RunFolder:
             environment=rows.facts_of(self._read_rows("environment", "environment")),
             thumbnails=StoredThumbnails(self._file("samples", "samples")),
             conversions=read_conversions(self.path / CONVERSIONS_FILE),
+            input_digest=header.input_digest,
         )
         give_back()
         return data

@@ -5,16 +5,24 @@ from pathlib import Path
 
 from deltann.compare.comparison import compare_run
 from deltann.compare.conversions import conversion_findings
+from deltann.compare.two_runs import compare_runs
 from deltann.core.comparison import Comparison, Finding, FindingKind, Severity
 from deltann.core.errors import ModelError, ResultsError, StudyError
+from deltann.core.gate import Baseline
 from deltann.core.run_data import RunData
+from deltann.core.two_runs import RunsComparison
 from deltann.results.folder import RESOLVED_FILE, RunFolder
 from deltann.results.suspects import read_suspects
 from deltann.study.study import Study, load_study
 
 
-def analyse(path: Path) -> tuple[RunData, Comparison]:
+def analyse(path: Path, baseline: Baseline | None = None) -> tuple[RunData, Comparison]:
     """Return a run, finished or not, and what it shows.
+
+    Parameters
+    ----------
+    baseline
+        The value that is the reference in the pairs of its factor; None: as `compare_run` has it.
 
     Raises
     ------
@@ -29,7 +37,22 @@ def analyse(path: Path) -> tuple[RunData, Comparison]:
         for one in read_suspects(path)
     )
     others = (*suspects, *conversion_findings(data.conversions))
-    return data, _with_others(compare_run(data, thresholds), others)
+    return data, _with_others(compare_run(data, thresholds, baseline=baseline), others)
+
+
+def analyse_two(a: Path, b: Path) -> RunsComparison:
+    """Return what changed from run a to run b, by what the study of a counts as a difference.
+
+    Raises
+    ------
+    StudyError
+        If they are runs of different studies.
+    ResultsError
+        If one is no run, is damaged, or made by a newer deltann.
+    """
+    folders = RunFolder.open(a), RunFolder.open(b)
+    thresholds = read_study(a).thresholds
+    return compare_runs(folders[0].load(), folders[1].load(), thresholds)
 
 
 def _with_others(comparison: Comparison, found: tuple[Finding, ...]) -> Comparison:
