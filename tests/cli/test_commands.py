@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 
 COMMANDS = [
-    *(["run"], ["plan"], ["compare"], ["gate"], ["report"], ["passes"]),
+    *(["run"], ["plan"], ["compare"], ["gate"], ["query"], ["export"], ["report"], ["passes"]),
     *(["convert"], ["doctor"], ["bundle"], ["import"]),
     *(["agent", "status"], ["kit", "build"], ["kit", "show"]),
     *(["boards", name] for name in ("list", "check", "describe", "logs")),

@@ -15,11 +15,13 @@ from deltann.cli import (
     compare,
     convert,
     doctor,
+    export,
     gate,
     kit,
     passes,
     pki,
     plan,
+    query,
     report,
     run,
 )
@@ -37,7 +39,7 @@ _NO_TEMPORARY_FOLDER = "No usable temporary directory"
 app = typer.Typer(
     name="deltann",
     epilog="Exit codes: 0 done, 2 usage, 3 study, 4 model, 5 data, 6 board, 7 results, 8 package missing, "
-    "10 run incomplete, 11 gate closed, 130 interrupted; 1 is a defect of ours.",
+    "9 query, 10 run incomplete, 11 gate closed, 130 interrupted; 1 is a defect of ours.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -47,6 +49,8 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("compare")(compare.compare)
 app.command("gate")(gate.gate)
+app.command("query")(query.query)
+app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("passes")(passes.passes)
 app.command("bundle")(bundle.bundle)

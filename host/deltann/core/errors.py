@@ -74,6 +74,12 @@ class CompileError(DeltannError):
     """One variant could not be built: always a recorded result, never the end of a command."""
 
 
+class QueryError(DeltannError):
+    """A query over a run is not one that can be answered."""
+
+    exit_code = 9
+
+
 class IncompleteRunError(DeltannError):
     """The study ended, but some of its trials have no measurement."""
 

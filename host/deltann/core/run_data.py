@@ -24,6 +24,8 @@ class TrialResult:
         How many attempts were made, this one included.
     passes
         The compiler passes that really ran, in order; empty where the runtime is not TVM.
+    warmup_runs
+        Untimed runs before measuring; None where that is not known.
     """
 
     trial_id: str
@@ -45,6 +47,7 @@ class TrialResult:
     measurement: Measurement | None
     readings: tuple[Reading, ...] = ()
     kernels: tuple[KernelTime, ...] = ()
+    warmup_runs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from deltann.report.conversions import Conversions
 from deltann.report.effects import FactorEffects, group_effects
 from deltann.report.flips import Flips, find_flips
 from deltann.report.latency import StripPlot, plot_latencies
+from deltann.report.methods import methods_paragraph
 from deltann.report.telemetry import Telemetry, summarise_telemetry
 from deltann.report.verdict import Verdict, judge
 
@@ -53,6 +54,8 @@ class Page:
     ----------
     varying, constant
         Factors with several values in this run, and those with one (None left out) with that value.
+    methods
+        A paragraph to paste into a paper.
     """
 
     data: RunData
@@ -74,6 +77,7 @@ class Page:
     facts: tuple[tuple[str, tuple[EnvironmentFact, ...]], ...]
     telemetry: Telemetry
     conversions: Conversions
+    methods: str
 
     def name(self, trial: TrialResult | TrialSummary) -> str:
         """Return a trial's name for people: its variant, with the board where there are several."""
@@ -106,6 +110,7 @@ def build_page(data: RunData, comparison: Comparison) -> Page:
         facts=tuple(_group_facts(data.environment)),
         telemetry=summarise_telemetry(data),
         conversions=Conversions.of(data.conversions),
+        methods=methods_paragraph(data, comparison),
     )
 
 

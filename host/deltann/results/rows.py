@@ -310,6 +310,7 @@ def result_of(
         measurement=measurement,
         readings=readings,
         kernels=kernels,
+        warmup_runs=row["warmup_runs"],
     )
 
 

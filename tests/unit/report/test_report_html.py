@@ -80,6 +80,7 @@ def test_sections_are_in_order_and_every_link_has_its_target(rich_page):
         "findings",
         "kernels",
         "environment",
+        "methods",
     ]
     every = [attrs["id"] for _, attrs in outline.elements if "id" in attrs]
     assert len(every) == len(set(every))

@@ -1,0 +1,80 @@
+"""A run as files for papers and other programs: Markdown, LaTeX, CSV, and a methods paragraph."""
+
+import io
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from deltann.core.comparison import Comparison
+from deltann.core.run_data import RunData
+from deltann.report.fields import FIELDS, flat_rows
+from deltann.report.files import write_whole
+from deltann.report.methods import methods_paragraph
+from deltann.report.paper import to_latex, to_markdown
+from deltann.report.query import write_csv, write_rows
+from deltann.results.folder import RunFolder
+from deltann.results.query import ask
+from deltann.results.tables import TABLES
+
+# Too large for CSV, or no text: the Parquet files have them.
+_LEFT_OUT = {"samples": ("thumbnail_jpeg",), "predictions": ("outputs", "outputs_raw")}
+
+
+class ExportFormat(StrEnum):
+    """What a run can be exported as."""
+
+    MARKDOWN = "md"
+    LATEX = "latex"
+    CSV = "csv"
+    METHODS = "methods"
+
+
+def export_run(
+    data: RunData, comparison: Comparison, folder: Path, formats: Sequence[ExportFormat]
+) -> list[Path]:
+    """Write a run into a folder and return the files: `tables.md`, `tables.tex`, `methods.txt`, `csv/*.csv`.
+
+    Raises
+    ------
+    ResultsError
+        If a file cannot be written, or the run is damaged.
+    """
+    texts = {
+        ExportFormat.MARKDOWN: ("tables.md", to_markdown),
+        ExportFormat.LATEX: ("tables.tex", to_latex),
+        ExportFormat.METHODS: ("methods.txt", lambda *run: f"{methods_paragraph(*run)}\n"),
+    }
+    written = []
+    for chosen in dict.fromkeys(formats):
+        if chosen is ExportFormat.CSV:
+            written += [*_write_found(data, comparison, folder / "csv"), *_write_tables(data, folder / "csv")]
+        else:
+            name, make = texts[chosen]
+            write_whole(folder / name, make(data, comparison), "the export")
+            written.append(folder / name)
+    return written
+
+
+def _write_found(data: RunData, comparison: Comparison, folder: Path) -> Iterable[Path]:
+    """Write what the comparison shows: trials, pairs, flips and findings."""
+    for name, fields in FIELDS.items():
+        text = io.StringIO()
+        rows = (row.values() for row in flat_rows(name, data, comparison))
+        write_rows([field.column.name for field in fields], rows, text)
+        yield _written(folder / f"{name}.csv", text)
+
+
+def _write_tables(data: RunData, folder: Path) -> Iterable[Path]:
+    """Write the tables of the run folder; its attempts are not its trials, and have a name of their own."""
+    run = RunFolder.open(data.path)
+    for name in TABLES:
+        left_out = _LEFT_OUT.get(name)
+        exclude = f" exclude ({', '.join(left_out)})" if left_out else ""
+        text = io.StringIO()
+        write_csv(ask(run, f"select *{exclude} from {name}"), text)  # noqa: S608, names of ours alone
+        yield _written(folder / f"{'attempts' if name == 'trials' else name}.csv", text)
+
+
+def _written(path: Path, text: io.StringIO) -> Path:
+    write_whole(path, text.getvalue(), "the export")
+    return path

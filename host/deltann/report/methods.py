@@ -1,0 +1,126 @@
+"""A methods paragraph to paste into a paper: what was run, on what, how it was timed and compared."""
+
+from collections.abc import Iterator
+
+from deltann import __version__
+from deltann.compare.times import MIN_PAIRED_INPUTS, RESAMPLES
+from deltann.core.comparison import Comparison
+from deltann.core.factors import BOARD_FACTOR
+from deltann.core.format import format_number, format_share, plural
+from deltann.core.run_data import RunData
+from deltann.core.words import enumerate_words
+
+_TOOLS = ("python", "apache-tvm", "numpy", "scipy")
+_MACHINE = ("cpu", "cores", "memory", "os", "kernel")
+
+
+def methods_paragraph(data: RunData, comparison: Comparison) -> str:
+    """Return how this run was made and judged, as one paragraph of plain text."""
+    return " ".join(
+        sentence
+        for part in (_subject, _inputs, _machines, _protocol, _pairs, _times)
+        for sentence in part(data, comparison)
+    )
+
+
+def _subject(data: RunData, _comparison: Comparison) -> Iterator[str]:
+    variants = len({trial.variant_id for trial in data.trials})
+    varying, constant = _factors(data)
+    over = f", over {enumerate_words(varying)}" if varying else ""
+    yield (
+        f"The model {data.model_name} (sha256 {data.model_digest}) was deployed in "
+        f"{plural(variants, 'variant')}{over}."
+    )
+    if constant:
+        yield f"The same in all were {enumerate_words(constant)}."
+
+
+def _factors(data: RunData) -> tuple[list[str], list[str]]:
+    """Return the factors with several values and those with one, each with its values in words."""
+    varying, constant = [], []
+    names = dict.fromkeys(name for trial in data.trials for name in trial.factors if name != BOARD_FACTOR)
+    for name in names:
+        found = dict.fromkeys(trial.factors.get(name) for trial in data.trials)
+        values = [value for value in found if value is not None]
+        if len(values) > 1:
+            varying.append(f"{name} ({', '.join(values)})")
+        elif values:
+            constant.append(f"{name} {values[0]}")
+    return varying, constant
+
+
+def _inputs(data: RunData, _comparison: Comparison) -> Iterator[str]:
+    labelled = sum(sample.class_index is not None for sample in data.samples)
+    images = f"{plural(len(data.samples), 'image')} ({labelled or 'none'} with a true label)"
+    how = f": {data.recipe}" if data.recipe else ""
+    digest = f" (sha256 of the prepared set {data.input_digest})" if data.input_digest else ""
+    yield f"{images} were prepared once{how}, and every variant was given the very same bytes{digest}."
+    if data.unreadable:
+        yield f"{plural(len(data.unreadable), 'image')} could not be read and took no part."
+
+
+def _machines(data: RunData, _comparison: Comparison) -> Iterator[str]:
+    facts = {(fact.section, fact.name): fact.value for fact in data.environment}
+    for board in dict.fromkeys(trial.board for trial in data.trials):
+        known = [f"{name} {facts[board, name]}" for name in _MACHINE if (board, name) in facts]
+        emulated = any(trial.emulated for trial in data.trials if trial.board == board)
+        words = "an emulated machine" if emulated else "a machine"
+        yield f"The board {board} was {words}{' with ' + ', '.join(known) if known else ''}."
+    runtimes = dict.fromkeys(
+        f"{trial.runtime} {trial.measurement.runtime_version}" for trial in data.trials if trial.measurement
+    )
+    if runtimes:
+        yield f"Models were executed by {enumerate_words(runtimes)}."
+    tools = [f"{name} {facts['host', name]}" for name in _TOOLS if ("host", name) in facts]
+    version = facts.get(("host", "deltann"), __version__)
+    others = f" with {enumerate_words(tools)}" if tools else ""
+    yield f"Variants were built, run and compared by deltann {version}{others}."
+
+
+def _protocol(data: RunData, _comparison: Comparison) -> Iterator[str]:
+    measured = [trial for trial in data.trials if trial.measurement is not None]
+    runs = {trial.measurement.latency_ns.size for trial in measured if trial.measurement}
+    warmups = {trial.warmup_runs for trial in measured if trial.warmup_runs is not None}
+    if runs:
+        timed = f"{min(runs):,}" if len(runs) == 1 else f"{min(runs):,} to {max(runs):,}"
+        after = f" after {plural(max(warmups), 'untimed run')}" if len(warmups) == 1 else ""
+        yield (
+            f"Each trial timed {timed} runs of one image each{after}; the clock was on the board, around the "
+            "executor's run alone."
+        )
+    failed = len(data.trials) - len(measured)
+    pending = data.planned_trials - len(data.trials)
+    if failed:
+        yield f"{failed} of {plural(len(data.trials), 'trial')} failed and have no measurement."
+    if pending > 0:
+        yield f"{plural(pending, 'planned trial')} did not run."
+
+
+def _pairs(_data: RunData, comparison: Comparison) -> Iterator[str]:
+    pairs = plural(len(comparison.pairs), "pair")
+    factor = format_number(comparison.thresholds.near_tie_factor)
+    yield (
+        f"Trials were compared where they differ in exactly one factor ({pairs}). A changed top-1 label "
+        "counts as confident where the reference's margin between its two largest outputs is more than "
+        f"{factor} times the rounding noise of these outputs, which follows from their type and size; else "
+        "it is a near-tie."
+    )
+    if any(pair.labels and pair.labels.mcnemar_p is not None for pair in comparison.pairs):
+        yield "Accuracies were compared by McNemar's exact test."
+
+
+def _times(_data: RunData, comparison: Comparison) -> Iterator[str]:
+    tested = sum(pair.time is not None for pair in comparison.pairs)
+    limits = comparison.thresholds
+    if not tested:
+        yield "Times were not compared."
+        return
+    yield (
+        "Latencies were compared by the ratio of medians with a 95 % percentile bootstrap interval "
+        f"({RESAMPLES:,} resamples of the images, seed {comparison.seed}) and Wilcoxon's signed-rank test on "
+        f"the medians of the images (with fewer than {MIN_PAIRED_INPUTS} images in common, resamples of the "
+        "runs and the test of Mann and Whitney), corrected after Holm for "
+        f"{plural(tested, 'pair')}. A difference was called where the corrected p-value is below "
+        f"{format_number(limits.significance)}, the interval excludes 1, and the ratio is at least "
+        f"{format_share(limits.min_effect)} from 1."
+    )

@@ -1,0 +1,154 @@
+"""The trials and pairs of a run as tables in Markdown and LaTeX."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deltann.core.comparison import Comparison, Pair, TrialSummary
+from deltann.core.format import (
+    MISSING,
+    cause_words,
+    format_bytes,
+    format_duration,
+    format_interval,
+    format_number,
+    format_p_value,
+    format_range,
+    format_ratio,
+    format_share,
+)
+from deltann.core.run_data import RunData
+from deltann.report.methods import methods_paragraph
+
+_LATEX = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "\u00d7": r"$\times$",
+    "→": r"$\rightarrow$",
+    "µ": r"\textmu{}",
+    "°": r"\textdegree{}",
+    "…": r"\ldots{}",
+    MISSING: "--",
+}
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
+
+
+@dataclass(frozen=True, slots=True)
+class PaperTable:
+    """A table of texts. `numbers` are the columns that stand to the right."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: frozenset[str]
+
+
+def paper_tables(data: RunData, comparison: Comparison) -> tuple[PaperTable, ...]:
+    """Return the tables of trials and of pairs, with the columns in which anything stands."""
+    return (
+        _table(f"Trials of {data.name}", _trial_columns(data), comparison.trials),
+        _table(f"Pairs of {data.name}", _pair_columns(comparison), comparison.pairs),
+    )
+
+
+def to_markdown(data: RunData, comparison: Comparison) -> str:
+    """Return the methods paragraph and both tables in Markdown."""
+    parts = [f"# {_markdown(data.name)}", _markdown(methods_paragraph(data, comparison))]
+    for table in paper_tables(data, comparison):
+        marks = ("---:" if heading in table.numbers else "---" for heading in table.headings)
+        lines = [table.headings, tuple(marks), *(tuple(map(_markdown, row)) for row in table.rows)]
+        parts += [f"## {_markdown(table.title)}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_latex(data: RunData, comparison: Comparison) -> str:
+    """Return the methods paragraph and both tables in LaTeX that needs no package."""
+    parts = [latex(methods_paragraph(data, comparison))]
+    tables = zip(("trials", "pairs"), paper_tables(data, comparison), strict=True)
+    parts += [_latex_table(table, f"tab:deltann-{name}") for name, table in tables]
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(text: str) -> str:
+    """Return a text with everything escaped that LaTeX would read as its own."""
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def _latex_table(table: PaperTable, label: str) -> str:
+    columns = "".join("r" if heading in table.numbers else "l" for heading in table.headings)
+    lines = [" & ".join(map(latex, row)) + r" \\" for row in table.rows]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{latex(table.title)}}}",
+            rf"\label{{{label}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\hline",
+            " & ".join(map(latex, table.headings)) + r" \\",
+            r"\hline",
+            *lines,
+            r"\hline",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+_Columns = dict[str, tuple[Callable[..., str], bool]]
+
+
+def _table(title: str, columns: _Columns, items: Sequence[Any]) -> PaperTable:
+    texts = {heading: [show(item) for item in items] for heading, (show, _) in columns.items()}
+    filled = [heading for heading, cells in texts.items() if any(cell != MISSING for cell in cells)]
+    shown = filled or list(texts)
+    rows = zip(*(texts[heading] for heading in shown), strict=True)
+    numbers = frozenset(heading for heading in shown if columns[heading][1])
+    return PaperTable(title, tuple(shown), tuple(rows), numbers)
+
+
+def _trial_columns(data: RunData) -> _Columns:
+    sizes = {trial.trial_id: trial.artifact_size_bytes for trial in data.trials}
+
+    def spread(trial: TrialSummary) -> str:
+        return format_range(trial.p5_latency_ns, trial.p95_latency_ns)
+
+    return {
+        "variant": (lambda trial: trial.label, False),
+        "board": (lambda trial: trial.board, False),
+        "status": (lambda trial: cause_words(trial.cause) if trial.cause else trial.status, False),
+        "images": (lambda trial: f"{trial.n:,}", True),
+        "top-1": (lambda trial: format_share(trial.accuracy_top1), True),
+        "top-5": (lambda trial: format_share(trial.accuracy_top5), True),
+        "median": (lambda trial: format_duration(trial.median_latency_ns), True),
+        "5 % to 95 %": (spread, True),
+        "size": (lambda trial: format_bytes(sizes[trial.trial_id]), True),
+    }
+
+
+def _pair_columns(comparison: Comparison) -> _Columns:
+    names = {trial.trial_id: trial.label for trial in comparison.trials}
+
+    def of(part: str, show: Callable[..., str]) -> Callable[[Pair], str]:
+        return lambda pair: MISSING if getattr(pair, part) is None else show(getattr(pair, part))
+
+    return {
+        "factor": (lambda pair: pair.factor, False),
+        "change": (lambda pair: f"{pair.a_value} → {pair.b_value}", False),
+        "reference": (lambda pair: names[pair.a], False),
+        "held against it": (lambda pair: names[pair.b], False),
+        "flips": (of("labels", lambda labels: f"{labels.differing:,} of {labels.n:,}"), True),
+        "confident": (of("labels", lambda labels: f"{labels.confident:,}"), True),
+        "max difference": (of("tensors", lambda tensors: format_number(tensors.max_abs)), True),
+        "time": (of("time", lambda time: format_ratio(time.ratio)), True),
+        "95 % interval": (of("time", lambda time: format_interval(time.ci95)), True),
+        "p (Holm)": (of("time", lambda time: format_p_value(time.p_corrected).removeprefix("p = ")), True),
+    }
+
+
+def _markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", text)

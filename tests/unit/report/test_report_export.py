@@ -1,0 +1,145 @@
+import re
+from dataclasses import replace
+
+import pytest
+import report_runs
+
+from deltann.core.errors import ResultsError
+from deltann.report.export import ExportFormat, export_run
+from deltann.report.fields import FIELDS, flat_rows
+from deltann.report.methods import methods_paragraph
+from deltann.report.paper import latex, paper_tables, to_latex, to_markdown
+
+KINDS = {"string": str, "int64": int, "float64": float, "bool": bool}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_rows_have_the_columns_and_types_that_are_told(rich, name):
+    rows = list(flat_rows(name, *rich))
+    assert rows
+    for field in FIELDS[name]:
+        column = field.column
+        assert column.meaning
+        values = [row[column.name] for row in rows]
+        assert all(value is None or isinstance(value, KINDS[column.type]) for value in values), column.name
+        assert column.unit == "ns" or not column.name.endswith("_ns")
+
+
+def test_every_trial_pair_flip_and_finding_has_a_row(rich):
+    _, comparison = rich
+    counts = {name: len(list(flat_rows(name, *rich))) for name in FIELDS}
+    assert counts == {
+        "trials": len(comparison.trials),
+        "pairs": len(comparison.pairs),
+        "flips": sum(pair.labels.differing for pair in comparison.pairs if pair.labels),
+        "findings": len(comparison.findings),
+    }
+
+
+def test_numbers_are_those_of_the_comparison(rich):
+    _, comparison = rich
+    for pair, row in zip(comparison.pairs, flat_rows("pairs", *rich), strict=True):
+        if pair.time is not None:
+            assert (row["time_ci95_low"], row["time_ci95_high"]) == pair.time.ci95
+        assert row["differing"] == (pair.labels.differing if pair.labels else None)
+
+
+class TestMethods:
+    def test_it_says_what_was_run_on_what_and_how_it_was_judged(self, rich):
+        text = methods_paragraph(*rich)
+        for words in (
+            "The model efficientnet_lite0 (sha256 abab",
+            "importer (torch, onnx)",
+            "level (O0, O1, O2, O3, O4)",
+            "threads 2",
+            "20 images (20 with a true label)",
+            "1 image could not be read",
+            "Models were executed by tvm 0.27.0 and onnxruntime 0.27.0",
+            "deltann 0.1.0 with apache-tvm 0.27.0.post1",
+            "Each trial timed 60 runs of one image each",
+            "2 of 12 trials failed",
+            "2,000 resamples of the images, seed 0",
+            "corrected p-value is below 0.05",
+            "at least 2 % from 1",
+            "McNemar",
+        ):
+            assert words in text
+        assert "\n" not in text
+        assert "None" not in text
+
+    def test_it_knows_the_warm_up_the_machine_and_the_input_set(self):
+        data = report_runs.agreeing_run(input_digest="c" * 64)
+        fact = replace(data.environment[-1], name="cpu", value="Example CPU")
+        trials = tuple(replace(trial, warmup_runs=5) for trial in data.trials)
+        data = replace(data, trials=trials, environment=(*data.environment, fact))
+        text = methods_paragraph(data, report_runs.compare(data))
+        assert "after 5 untimed runs" in text
+        assert "The board local was a machine with cpu Example CPU." in text
+        assert f"sha256 of the prepared set {'c' * 64}" in text
+
+    def test_emulated_boards_have_no_times(self):
+        data = report_runs.agreeing_run()
+        data = replace(data, trials=tuple(replace(trial, emulated=True) for trial in data.trials))
+        text = methods_paragraph(data, report_runs.compare(data))
+        assert "The board local was an emulated machine." in text
+        assert text.endswith("Times were not compared.")
+
+    def test_a_run_without_anything_measured_still_has_one(self):
+        data = report_runs.run_of([report_runs.failed_trial()], planned_trials=3)
+        text = methods_paragraph(data, report_runs.compare(data))
+        assert "1 of 1 trial failed" in text
+        assert "2 planned trials did not run." in text
+
+
+def test_tables_leave_out_what_nobody_has():
+    data = report_runs.agreeing_run(samples=report_runs.samples(20, labelled=False))
+    trials, pairs = paper_tables(data, report_runs.compare(data))
+    assert "top-1" not in trials.headings
+    assert len(trials.rows) == 2
+    assert pairs.rows[0][:2] == ("level", "O0 → O3")
+
+
+def test_markdown_tables_are_whole_whatever_names_hold(rich):
+    data = replace(rich[0], name="a|b_*c*")
+    text = to_markdown(data, rich[1])
+    assert text.startswith("# a\\|b\\_\\*c\\*\n")
+    tables = [block for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 2
+    for table in tables:
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(widths) == 1
+
+
+def test_latex_escapes_all_that_is_its_own(rich):
+    assert latex("50 % of a_b & {c} #1 $x \\ ~ ^ <é>") == (
+        r"50 \% of a\_b \& \{c\} \#1 \$x \textbackslash{} \textasciitilde{} \textasciicircum{} "
+        r"\textless{}é\textgreater{}"
+    )
+    text = to_latex(*rich)
+    for name in ("table", "tabular"):
+        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 2
+    bodies = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", text, re.DOTALL)
+    for columns, body in bodies:
+        lines = [line for line in body.strip().splitlines() if line != r"\hline"]
+        assert all(len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1 for line in lines)
+        assert all(line.endswith(r"\\") for line in lines)
+    unescaped = re.sub(r"\$\\(times|rightarrow)\$|\\[&%$#_{}]", "", text)
+    assert not re.search(r"[%$#_→\u00d7µ\u2013]", unescaped)
+
+
+def test_files_of_the_formats_that_need_no_run_folder(rich, tmp_path):
+    formats = [ExportFormat.LATEX, ExportFormat.METHODS, ExportFormat.MARKDOWN, ExportFormat.LATEX]
+    written = export_run(*rich, tmp_path / "new", formats)
+    assert [path.name for path in written] == ["tables.tex", "methods.txt", "tables.md"]
+    assert all(path.stat().st_size for path in written)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        "methods.txt",
+        "tables.md",
+        "tables.tex",
+    ]
+
+
+def test_a_folder_that_cannot_be_written_is_said(rich, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ResultsError, match="the export cannot be written"):
+        export_run(*rich, tmp_path / "file", [ExportFormat.METHODS])
