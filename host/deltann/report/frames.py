@@ -1,0 +1,197 @@
+"""A run in a notebook: its trials, predictions, latencies, pairs and findings as data frames."""
+
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltann.core.comparison import Comparison
+from deltann.core.errors import MissingPackageError, ResultsError
+from deltann.core.run_data import RunData
+from deltann.core.words import suggest
+from deltann.report.fields import FIELDS, flat_rows
+from deltann.report.verdict import verdict
+from deltann.results.folder import RunFolder
+from deltann.results.query import ask_arrow
+from deltann.results.tables import Column
+from deltann.run.analysis import analyse
+
+# The last attempt at each trial is the one that counts.
+_LAST = (
+    "with last as (select trial_id, max(attempt) as attempt, arg_max(label, attempt) as label, "
+    "arg_max(board, attempt) as board from trials group by trial_id) "
+)
+_PREDICTIONS = _LAST + (
+    "select trial_id, label, board, sample_index, sample_id, class_index as true_class, top1_class "
+    "from predictions join last using (trial_id, attempt) join samples using (sample_index, sample_id) "
+    "order by trial_id, sample_index"
+)
+_LATENCIES = _LAST + (
+    "select trial_id, label, board, run_index, round_index, sample_index, sample_id, start_ns, latency_ns "
+    "from latencies join last using (trial_id, attempt) join samples using (sample_index) "
+    "order by trial_id, run_index"
+)
+
+
+class Frame:
+    """A table: of pyarrow inside, of pandas when asked. Whatever understands Arrow takes it as it is."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return list(self._table.column_names)
+
+    def to_arrow(self) -> Any:
+        """Return the pyarrow table."""
+        return self._table
+
+    def to_pandas(self) -> Any:
+        """Return a pandas data frame.
+
+        Raises
+        ------
+        MissingPackageError
+            If pandas is not installed.
+        """
+        if find_spec("pandas") is None:
+            raise MissingPackageError(
+                "the package pandas is not installed", hint="pip install pandas, or use to_arrow()"
+            )
+        return self._table.to_pandas()
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        """Return the rows as dictionaries."""
+        return list(self._table.to_pylist())
+
+    def __getitem__(self, column: str) -> Any:
+        """Return one column, a pyarrow array."""
+        return self._table[column]
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return int(self._table.num_rows)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand the table to another library, as the Arrow interface has it."""
+        return self._table.__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        """Return the size and the names of the columns."""
+        return f"<Frame of {len(self)} rows: {', '.join(self.columns)}>"
+
+
+class Run:
+    """A run folder, finished or not. Everything is read and worked out when it is first asked for.
+
+    Raises
+    ------
+    ResultsError
+        If there is no such run, or it is made by a newer deltann.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._folder = RunFolder.open(self.path)
+
+    @property
+    def name(self) -> str:
+        """The name of the study."""
+        return self._folder.header.name
+
+    @property
+    def verdict(self) -> str:
+        """What the run shows, in one sentence."""
+        return verdict(*self._analysis)
+
+    @cached_property
+    def trials(self) -> Frame:
+        """One row for each trial, by its last attempt: factors, status, accuracy, latencies."""
+        return self._found("trials")
+
+    @cached_property
+    def pairs(self) -> Frame:
+        """One row for each pair of trials that differ in one factor: labels, outputs, times."""
+        return self._found("pairs")
+
+    @cached_property
+    def flips(self) -> Frame:
+        """One row for each image that the trials of a pair label differently."""
+        return self._found("flips")
+
+    @cached_property
+    def findings(self) -> Frame:
+        """One row for each finding, the worst first."""
+        return self._found("findings")
+
+    @cached_property
+    def predictions(self) -> Frame:
+        """One row for each image of each trial; `outputs` has the outputs."""
+        return self.query(_PREDICTIONS)
+
+    @cached_property
+    def latencies(self) -> Frame:
+        """One row for each timed run, in nanoseconds."""
+        return self.query(_LATENCIES)
+
+    def outputs(self, trial_id: str) -> NDArray[Any]:
+        """Return all outputs of a trial, (images, outputs), in the order of the images.
+
+        Raises
+        ------
+        ResultsError
+            If there is no such trial, or it has no measurement.
+        """
+        trials = {trial.trial_id: trial for trial in self._analysis[0].trials}
+        trial = trials.get(str(trial_id))
+        if trial is None:
+            raise ResultsError(
+                f"there is no trial {str(trial_id)!r}",
+                where=str(self.path),
+                hint=suggest(str(trial_id), trials),
+            )
+        if trial.measurement is None:
+            raise ResultsError(f"the trial {trial_id} failed: {trial.message}", where=str(self.path))
+        return np.asarray(trial.measurement.outputs[:])
+
+    def query(self, sql: str) -> Frame:
+        """Return the answer to a query in DuckDB's SQL over the tables of the run folder.
+
+        Raises
+        ------
+        QueryError
+            If it is no query that can be answered.
+        """
+        return Frame(ask_arrow(self._folder, sql))
+
+    def fields(self, name: str) -> tuple[Column, ...]:
+        """Return the columns of `trials`, `pairs`, `flips` or `findings`, each with its unit and meaning."""
+        return tuple(field.column for field in FIELDS[name])
+
+    @cached_property
+    def _analysis(self) -> tuple[RunData, Comparison]:
+        return analyse(self.path)
+
+    def _found(self, name: str) -> Frame:
+        import pyarrow as pa
+
+        schema = pa.schema(
+            [
+                pa.field(
+                    field.column.name,
+                    pa.type_for_alias(field.column.type),
+                    metadata={"meaning": field.column.meaning, "unit": field.column.unit},
+                )
+                for field in FIELDS[name]
+            ]
+        )
+        return Frame(pa.Table.from_pylist(list(flat_rows(name, *self._analysis)), schema=schema))
+
+    def __repr__(self) -> str:
+        """Return the name and the folder."""
+        return f"<deltann run {self.name} in {self.path}>"
