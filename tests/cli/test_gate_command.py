@@ -27,6 +27,39 @@ def later_run(tmp_path_factory, finished_run):
     return folder
 
 
+@pytest.fixture(scope="module")
+def threads_run(tmp_path_factory, finished_run):
+    """The finished run as if its O3 had been O0 with two threads."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path_factory.mktemp("threads") / "run"
+    shutil.copytree(finished_run, folder)
+    for file in (folder / "tables/trials").glob("*.parquet"):
+        table = pq.read_table(file)
+        (row,) = table.to_pylist()
+        if row["level"] == "O3":
+            changed = row | {"level": "O0", "threads": "2", "label": "tvm/onnx/O0/2t"}
+            pq.write_table(pa.Table.from_pylist([changed], schema=table.schema), file)
+    return folder
+
+
+def test_a_slow_down_needs_a_baseline_where_values_have_no_order(deltann, threads_run):
+    ended = deltann("gate", threads_run, "--factor", "threads", "--max-slowdown", "3%")
+    assert ended.returncode == errors.StudyError.exit_code
+    assert ended.stderr == (
+        "error: --max-slowdown: a slow-down needs a baseline, and which of 1 and 2 it is for threads is "
+        "not said. Add --factor threads --baseline-value 1, or another --factor.\n"
+    )
+    said = deltann("gate", threads_run, "--factor", "threads")
+    assert said.returncode == 0, "flips need no baseline"
+    named = deltann(
+        *("gate", threads_run, "--factor", "threads", "--baseline-value", "2", "--max-slowdown", "3%")
+    )
+    assert "tvm/onnx/O0/2t → tvm/onnx/O0/1t" in named.stdout
+    assert "1 of them by time" in named.stdout
+
+
 def test_a_run_without_flips_passes(deltann, finished_run, tmp_path):
     ended = deltann("gate", finished_run, "--max-flips", "0", "--junit", tmp_path / "gate.xml")
     assert ended.returncode == 0, ended.stderr
