@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from statistics import median
 
 from deltann.compare.aligned import choose_samples
 from deltann.compare.comparison import compare_pairs
@@ -14,6 +15,8 @@ from deltann.core.two_runs import RUN_FACTOR, RUNS, FactDifference, RunName, Run
 _PROCESSOR = ("architecture", "cpu", "target")
 _CHANCE = frozenset({("host", "command")})
 _CHANCE_OF_BOARD = frozenset({"store"})
+LOAD_APART = 1.0
+CLOCK_APART = 0.05
 _Key = tuple[tuple[str, str | None], ...]
 
 
@@ -148,6 +151,36 @@ def _notes(a: RunData, b: RunData, moved: list[str], facts: tuple[FactDifference
                 f"The host name of {fact.section} is {fact.a} in A and {fact.b} in B: "
                 "the times may be those of two machines."
             )
+    for board in dict.fromkeys(trial.board for trial in a.trials):
+        yield from _moods(board, a, b)
     same = [sample.source_digest for sample in a.samples] == [sample.source_digest for sample in b.samples]
     if same and a.input_digest != b.input_digest:
         yield "The same images became other input bytes in B than in A: what prepares them has changed."
+
+
+def _moods(board: str, a: RunData, b: RunData) -> Iterator[str]:
+    """Say where a board was busier, or its clock another, in one run than in the other."""
+    loads = [_median_reading(data, board, "before", "load_1min") for data in (a, b)]
+    if loads[0] is not None and loads[1] is not None and abs(loads[0] - loads[1]) >= LOAD_APART:
+        yield (
+            f"{board} had a load of {loads[0]:.1f} before the trials of A and of {loads[1]:.1f} before those "
+            "of B: times may differ by that alone."
+        )
+    clocks = [_median_reading(data, board, "during", "cpu_freq_mhz") for data in (a, b)]
+    if clocks[0] and clocks[1] and abs(clocks[1] / clocks[0] - 1) >= CLOCK_APART:
+        yield (
+            f"The cores of {board} ran at {clocks[0]:.0f} MHz in A and at {clocks[1]:.0f} MHz in B: "
+            "times may differ by that alone."
+        )
+
+
+def _median_reading(data: RunData, board: str, phase: str, name: str) -> float | None:
+    """Return the median of what was read of a board; None where it could not be read."""
+    values = [
+        value
+        for trial in data.trials
+        if trial.board == board
+        for reading in trial.readings
+        if reading.phase == phase and (value := getattr(reading, name)) is not None
+    ]
+    return median(values) if values else None

@@ -12,6 +12,8 @@ from deltann.core.run_data import RunData
 from deltann.core.words import suggest
 from deltann.run.analysis import analyse, analyse_two
 
+_BETWEEN = "Two runs are never interleaved: whatever changed on a machine between them is in the times, too."
+
 
 def gate_run(path: Path, limits: Limits, *, factor: str | None = None, baseline: str | None = None) -> Gate:
     """Return how the pairs of a run stand against the limits.
@@ -67,7 +69,8 @@ def gate_against(path: Path, baseline: Path, limits: Limits) -> Gate:
     judged = judge_pairs(found.data, found.comparison, limits, lambda _: True, baselines)
     judgements = (*_unfinished(found.b.pending), *judged.judgements)
     names = f"A is the baseline, {baseline}; B is the run, {path}."
-    notes = (names, *found.limits(), *(f"{fact}." for fact in found.facts))
+    between = () if limits.max_slowdown is None else (_BETWEEN,)
+    notes = (names, *between, *found.limits(), *(f"{fact}." for fact in found.facts))
     return Gate(str(path), str(baseline), limits, judgements, judged.pairs, judged.timed, notes)
 
 

@@ -9,6 +9,7 @@ from deltann.compare.two_runs import compare_runs
 from deltann.core.comparison import FindingKind, Thresholds
 from deltann.core.errors import StudyError
 from deltann.core.model import LabelSpace, Recipe
+from deltann.core.record import Reading
 from deltann.core.run_data import EnvironmentFact
 
 LIMITS = Thresholds()
@@ -119,6 +120,31 @@ def test_times_of_another_processor_are_not_compared(fact, tested, words):
     found = compare_runs(a, b, LIMITS)
     assert (found.comparison.pairs[0].time is not None) is tested
     assert [words in note for note in found.notes] == ([True] if words else [])
+
+
+@pytest.mark.parametrize(
+    ("before", "during", "words"),
+    [
+        ((0.2, 0.9), (2900, 2850), []),
+        ((0.2, 5.7), (2900, 2900), ["had a load of 0.2 before the trials of A and of 5.7 before those of B"]),
+        ((0.2, 0.2), (2900, 1800), ["ran at 2900 MHz in A and at 1800 MHz in B"]),
+        ((None, 5.7), (None, 1800), []),
+    ],
+)
+def test_a_busier_board_and_another_clock_are_told(before, during, words):
+    a, b = (
+        run(
+            result(
+                "t",
+                measured(OUTPUTS, timed(), 5),
+                readings=(Reading("before", 0, load_1min=load), Reading("during", 1, cpu_freq_mhz=clock)),
+            )
+        )
+        for load, clock in zip(before, during, strict=True)
+    )
+    notes = compare_runs(a, b, LIMITS).notes
+    assert len(notes) == len(words)
+    assert all(text in note for text, note in zip(words, notes, strict=True))
 
 
 def test_other_input_bytes_of_the_same_images_are_told():
