@@ -1,5 +1,1 @@
 """Differential testing of deployed image-recognition networks: the host controller."""
-
-from importlib.metadata import version
-
-__version__ = version("deltann")
