@@ -22,7 +22,7 @@ environment() {
     python=$(find_python)
     wanted="$("$python" -c 'import hashlib,sys; print(hashlib.sha256(open("pyproject.toml","rb").read()).hexdigest(), sys.version_info[:2])')"
     stamp=".venv/deltann-installed-$extras"
-    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+    if is_installed "$extras" "$wanted"; then
         say "Environment: .venv is there, with everything in it."
         return
     fi
@@ -39,6 +39,19 @@ environment() {
     esac
     .venv/bin/python -c 'import deltann, deltann_agent'
     printf '%s' "$wanted" >"$stamp"
+}
+
+# is_installed EXTRAS WANTED: whether .venv has these extras already, alone or among others.
+is_installed() {
+    local stamp extra
+    for stamp in .venv/deltann-installed-*; do
+        [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$2" ] || continue
+        for extra in ${1//,/ }; do
+            case ",${stamp#*-installed-}," in *",$extra,"*) ;; *) continue 2 ;; esac
+        done
+        return 0
+    done
+    return 1
 }
 
 warn_about_cuda() {

@@ -10,6 +10,9 @@ from tiny import TINY_CLASSES, TINY_SIDE, save_classifier
 
 pytest_plugins = ["skip_guard"]
 
+# Tests start hundreds of processes: each would compile all our modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def private_cache(tmp_path_factory):

@@ -1,18 +1,16 @@
 """Differential testing of deployed image-recognition networks: the host controller."""
 
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deltann.report.frames import Run
 
-__all__ = ["__version__", "load"]
-
-__version__ = version("deltann")
+__all__ = ["load"]
 
 
-def load(run: str | Path) -> "Run":
+def load(run: "str | Path") -> "Run":
     """Return a run for a notebook: its trials, predictions, latencies, pairs and findings as data frames.
 
     Raises

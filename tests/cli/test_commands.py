@@ -3,9 +3,14 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from importlib import metadata
 
 import pytest
+from typer.main import get_command
+
+from deltann.cli.app import app
 
 COMMANDS = [
     *(["run"], ["plan"], ["compare"], ["gate"], ["query"], ["export"], ["report"], ["passes"]),
@@ -30,6 +35,26 @@ def test_version_and_completion(deltann):
     assert "--install-completion" in deltann("--help").stdout
     completion = deltann(_DELTANN_COMPLETE="complete_bash", COMP_WORDS="deltann re", COMP_CWORD="1")
     assert completion.stdout.split() == ["report"]
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself():
+    group = get_command(app)
+    with group.make_context("deltann", ["plan"]) as context:
+        told = {name: group.get_command(context, name).help for name in group.list_commands(context)}
+        loaded = {name: group.resolve_command(context, [name])[1] for name in told}
+    assert told.keys() == {command for command, *_ in COMMANDS}
+    assert told == {name: command.help for name, command in loaded.items()}
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["passes"]])
+def test_what_a_command_does_not_need_is_not_loaded(words):
+    code = (
+        "import atexit, sys; from deltann.__main__ import main;"
+        "atexit.register(lambda: print(*{'numpy', 'grpc', 'deltann.run'} & set(sys.modules))); main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == ""
 
 
 def test_compare_gives_programs_what_is_promised(deltann, finished_run):

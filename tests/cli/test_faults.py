@@ -16,7 +16,10 @@ from deltann.results import storage  # noqa: F401  with Parquet, which must not 
 from deltann.results.folder import RunFolder
 
 DEADLINE_S = 180.0
-LONG = {"warmup_runs": 0, "rounds": 8_000}
+LONG = {"warmup_runs": 0, "rounds": 3_000}
+"""Each of three trials takes seconds: when the first is on the disk, the others are yet to come."""
+LONGER = {**LONG, "rounds": 8_000}
+"""Commands of some seconds find it under way, and its results fill a small disk."""
 
 
 def hear_signals() -> None:
@@ -125,7 +128,8 @@ def test_a_host_killed_outright_leaves_nobody_behind_and_resumes(study, tmp_path
     assert all(ends[-1][1] == "ok" for ends in attempts_in(run.folder).values())
 
 
-def test_a_second_run_on_this_machine_is_refused_but_may_look(study, tmp_path, deltann):
+def test_a_second_run_on_this_machine_is_refused_but_may_look(write_study, tmp_path, deltann):
+    study = write_study(protocol=LONGER)
     run = Running(study, cwd=tmp_path)
     run.wait_for(lambda: len(attempts_in(run.folder)) == 1)
     holder = f"(process {run.process.pid})"
@@ -184,7 +188,8 @@ def test_resume_refuses_other_images(finished_run, deltann, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
-def test_a_full_disk_is_said_and_leaves_no_half_file(study, tmp_path, deltann):
+def test_a_full_disk_is_said_and_leaves_no_half_file(write_study, tmp_path, deltann):
+    study = write_study(protocol=LONGER)
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", small], check=False)

@@ -7,8 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import grpc.aio
+import onnx
 import pytest
 from agent_kit import AgentClient, AgentProcess
+from layer_nets import NETS, Net
 from network_kit import NetworkAgent
 
 from deltann_proto.v1 import agent_pb2 as pb
@@ -109,3 +111,20 @@ def serve(tmp_path: Path) -> Iterator[Callable[[dict[str, Path]], NetworkAgent]]
     yield start
     for agent in agents:
         agent.stop()
+
+
+@pytest.fixture(scope="module")
+def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Net]]:
+    """Give a network of `layer_nets.NETS` by its name: its file, and what it was made from."""
+    folder = tmp_path_factory.mktemp("nets")
+    made: dict[str, tuple[Path, Net]] = {}
+
+    def make(name: str) -> tuple[Path, Net]:
+        if name not in made:
+            net = NETS[name]()
+            path = folder / f"{len(made)}.onnx"
+            onnx.save(net.model(), path)
+            made[name] = (path, net)
+        return made[name]
+
+    return make

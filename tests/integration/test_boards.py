@@ -36,6 +36,8 @@ NAMES = ("left", "right")
 PICTURES = 6
 DEADLINE_S = 120.0
 SHORT_LEASE_S = 1.0
+# Two trials on each board, of one thread each: more threads than cores would only wait for each other.
+FACTORS = "runtime: onnxruntime, ort_graph: [all, off], threads: 1"
 STUDY = """
 schema: 1
 name: two
@@ -44,7 +46,7 @@ model:
   recipe: {{geometry: squash, size: 32, filter: bilinear, colour: rgb, layout: NCHW, mean: 127.5, std: 127.5}}
 data: {pictures}
 boards: [pair]
-factors: {{runtime: {runtimes}, importer: onnx, level: O3, threads: [1, 2]}}
+factors: {{importer: onnx, level: O3, {factors}}}
 protocol: {{warmup_runs: 0, rounds: {rounds}}}
 """
 
@@ -80,9 +82,9 @@ def lab(tmp_path, agents):
 
 @pytest.fixture
 def make_study(tmp_path, tiny_model, pictures, lab):
-    def make(rounds: int = 3, runtimes: str = "onnxruntime"):
+    def make(rounds: int = 3, factors: str = FACTORS):
         path = tmp_path / "study.yaml"
-        path.write_text(STUDY.format(model=tiny_model, pictures=pictures, rounds=rounds, runtimes=runtimes))
+        path.write_text(STUDY.format(model=tiny_model, pictures=pictures, rounds=rounds, factors=factors))
         return load_study(path, lab.known_boards)
 
     return make
@@ -94,9 +96,9 @@ def short_pauses(monkeypatch):
     monkeypatch.setattr(measuring, "QUEUE_POLL_S", 0.1)
 
 
-def ends_of(path) -> dict[tuple[str, int], list]:
+def ends_of(path) -> dict[tuple[str, str], list]:
     folder = RunFolder.open(path)
-    names = {trial.trial_id: (trial.board, int(trial.factors["threads"])) for trial in folder.load().trials}
+    names = {trial.trial_id: (trial.board, trial.factors["ort_graph"]) for trial in folder.load().trials}
     return {
         names[trial]: [(end.attempt, end.status, end.cause) for end in ends]
         for trial, ends in folder.attempts().items()
@@ -104,7 +106,7 @@ def ends_of(path) -> dict[tuple[str, int], list]:
 
 
 async def test_boards_are_compared_with_each_other(tmp_path, make_study, lab):
-    study = make_study(runtimes="[tvm, onnxruntime]")
+    study = make_study(factors="runtime: [tvm, onnxruntime], threads: [1, 2]")
     path = await run_study(study, tmp_path / "runs", lambda _: None, lab)
     data, comparison = analyse(path)
     assert {trial.board for trial in data.trials} == set(NAMES)
@@ -144,9 +146,9 @@ async def test_a_board_that_vanishes_is_left_to_a_resume_and_the_other_goes_on(
     killer = Killer(agents, "left")
     path = await run_study(make_study(rounds=2000), tmp_path / "runs", killer, lab)
     ends = ends_of(path)
-    assert ends[("right", 1)] == ends[("right", 2)] == WELL
-    assert ends[("left", 1)] == LOST_IN_A_TRIAL
-    assert ends[("left", 2)] == LOST_BEFORE_IT
+    assert ends[("right", "all")] == ends[("right", "off")] == WELL
+    assert ends[("left", "all")] == LOST_IN_A_TRIAL
+    assert ends[("left", "off")] == LOST_BEFORE_IT
     assert any("nobody answers" in note for note in killer.notes)
     assert killer.notes[-1].endswith("This board is given up.")
     data, comparison = analyse(path)
@@ -162,9 +164,9 @@ async def test_a_board_that_vanishes_is_left_to_a_resume_and_the_other_goes_on(
     resumed = Killer(agents)
     await resume_run(path, resumed, lab)
     ends = ends_of(path)
-    assert ends[("left", 1)] == [*LOST_IN_A_TRIAL, (3, Status.OK, None)]
-    assert ends[("left", 2)] == [*LOST_BEFORE_IT, (2, Status.OK, None)]
-    assert ends[("right", 1)] == ends[("right", 2)] == WELL
+    assert ends[("left", "all")] == [*LOST_IN_A_TRIAL, (3, Status.OK, None)]
+    assert ends[("left", "off")] == [*LOST_BEFORE_IT, (2, Status.OK, None)]
+    assert ends[("right", "all")] == ends[("right", "off")] == WELL
     assert not any("right" in note for note in resumed.notes)
 
 
@@ -180,8 +182,8 @@ async def test_a_resume_goes_on_with_the_boards_that_answer(tmp_path, make_study
     resumed = Killer(agents)
     await resume_run(path, resumed, lab)
     ends = ends_of(path)
-    assert [ends[("right", threads)][-1][1:] for threads in (1, 2)] == [(Status.OK, None)] * 2
-    assert ends[("left", 1)] == [*LOST_IN_A_TRIAL, (3, Status.FAILED, Cause.BOARD_LOST)]
+    assert [ends[("right", graph)][-1][1:] for graph in ("all", "off")] == [(Status.OK, None)] * 2
+    assert ends[("left", "all")] == [*LOST_IN_A_TRIAL, (3, Status.FAILED, Cause.BOARD_LOST)]
     assert any("The others go on without it" in note for note in resumed.notes)
     assert resumed.notes[-1].endswith("This board is given up.")
 
@@ -196,7 +198,7 @@ async def test_a_resume_goes_on_with_the_boards_that_answer(tmp_path, make_study
     await resume_run(path, lambda _: None, lab)
     assert (path / REMEMBERED).exists()
     assert {trial.status for trial in RunFolder.open(path).load().trials} == {Status.OK}
-    assert [(end[1], end[2]) for end in ends_of(path)[("left", 1)]].count((Status.OK, None)) == 1
+    assert [(end[1], end[2]) for end in ends_of(path)[("left", "all")]].count((Status.OK, None)) == 1
 
 
 async def test_a_board_that_is_back_while_a_resume_goes_on_is_measured_in_it(
@@ -250,8 +252,8 @@ async def test_a_lease_that_expires_in_a_trial_costs_one_attempt(tmp_path, make_
     monkeypatch.setattr(BoardClient, "_renew", renew_until_measuring)
     path = await run_study(make_study(rounds=rounds), tmp_path / "runs", listener, lab)
     ends = ends_of(path)
-    assert ends[("left", 1)] == [(1, Status.FAILED, Cause.LEASE_LOST), (2, Status.OK, None)]
-    assert ends[("left", 2)] == ends[("right", 1)] == ends[("right", 2)] == WELL
+    assert ends[("left", "all")] == [(1, Status.FAILED, Cause.LEASE_LOST), (2, Status.OK, None)]
+    assert ends[("left", "off")] == ends[("right", "all")] == ends[("right", "off")] == WELL
     for trial in RunFolder.open(path).load().trials:
         assert len(trial.measurement.latency_ns) == PICTURES * rounds
 

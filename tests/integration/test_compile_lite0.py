@@ -12,11 +12,15 @@ from runtime_kit import run_library
 
 from deltann.compile.build import BuildRequest, build, build_key, find_artifact
 from deltann.compile.cpu import detect_cpu
+from deltann.convert.form import OnnxForm, onnx_form
 from deltann.core.artifact import Artifact, TensorSpec
 from deltann.core.factors import Importer
 from deltann.core.hashing import digest_file
 from deltann.core.passes import LEVELS, LOWERING, resolve_passes
+from deltann.core.request import ModelRequest
 from deltann.core.variant import PassEdits, TvmOptions
+from deltann.paths import cache_folder
+from deltann.run.source_form import find_source
 from deltann.zoo import ENTRIES, PICTURE_SETS, package_folder
 
 ENTRY = ENTRIES["efficientnet_lite0"]
@@ -46,19 +50,11 @@ def photographs():
 
 
 @pytest.fixture(scope="module")
-def onnx_path(tmp_path_factory):
-    import onnx
-    import onnxsim
-    import torch
-
-    from deltann.zoo import load_torch_module
-
-    path = tmp_path_factory.mktemp("lite0") / "lite0.onnx"
-    names = {"input_names": ["image"], "output_names": ["scores"]}
-    module = load_torch_module(ENTRY.name)
-    torch.onnx.export(module, torch.zeros(INPUT.shape), path, dynamo=False, opset_version=17, **names)
-    onnx.save(onnxsim.simplify(onnx.load(path))[0], path)
-    return path
+def onnx_path():
+    """The network as every study has it, and with it the builds below, which the demo has made."""
+    form = onnx_form(find_source(ModelRequest(ENTRY.name)).model, cache_folder("onnx"), **LIMITS)
+    assert isinstance(form, OnnxForm), form
+    return form.path
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +84,9 @@ def request_for(onnx_path):
 
 
 @pytest.fixture(scope="module")
-def artifacts(request_for, tmp_path_factory):
+def artifacts(request_for):
     """Every build of `BUILDS`, two at once."""
-    folder = tmp_path_factory.mktemp("builds")
+    folder = cache_folder("builds")
     with ThreadPoolExecutor(2) as pool:
         made = pool.map(lambda pair: build(request_for(*pair), folder=folder, **LIMITS), BUILDS)
         return folder, dict(zip(BUILDS, made, strict=True))

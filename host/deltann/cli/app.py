@@ -3,28 +3,11 @@
 import errno
 import itertools
 import sys
-from importlib.metadata import version
-from typing import Annotated, NoReturn
+from typing import Annotated, ClassVar, NoReturn
 
 import typer
 
-from deltann.cli import (
-    agent,
-    boards,
-    bundle,
-    compare,
-    convert,
-    doctor,
-    export,
-    gate,
-    kit,
-    passes,
-    pki,
-    plan,
-    query,
-    report,
-    run,
-)
+from deltann.cli.lazy import LazyGroup
 from deltann.cli.output import print_failure
 from deltann.core.errors import DeltannError, ResultsError
 from deltann.core.full_disk import FULL
@@ -36,8 +19,33 @@ _CIRCUMSTANCES = FULL | {
 }
 _NO_TEMPORARY_FOLDER = "No usable temporary directory"
 
+
+class Commands(LazyGroup):
+    """All commands, in the order in which they are listed."""
+
+    places: ClassVar = {
+        "run": "run:run",
+        "plan": "plan:plan",
+        "compare": "compare:compare",
+        "gate": "gate:gate",
+        "query": "query:query",
+        "export": "export:export",
+        "report": "report:report",
+        "passes": "passes:passes",
+        "bundle": "bundle:bundle",
+        "import": "bundle:import_",
+        "convert": "convert:convert",
+        "doctor": "doctor:doctor",
+        "agent": "agent:app",
+        "boards": "boards:app",
+        "kit": "kit:app",
+        "pki": "pki:app",
+    }
+
+
 app = typer.Typer(
     name="deltann",
+    cls=Commands,
     epilog="Exit codes: 0 done, 2 usage, 3 study, 4 model, 5 data, 6 board, 7 results, 8 package missing, "
     "9 query, 10 run incomplete, 11 gate closed, 130 interrupted; 1 is a defect of ours.",
     no_args_is_help=True,
@@ -45,26 +53,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run.run)
-app.command("plan")(plan.plan)
-app.command("compare")(compare.compare)
-app.command("gate")(gate.gate)
-app.command("query")(query.query)
-app.command("export")(export.export)
-app.command("report")(report.report)
-app.command("passes")(passes.passes)
-app.command("bundle")(bundle.bundle)
-app.command("import")(bundle.import_)
-app.command("convert")(convert.convert)
-app.command("doctor")(doctor.doctor)
-app.add_typer(agent.app, name="agent")
-app.add_typer(boards.app, name="boards")
-app.add_typer(kit.app, name="kit")
-app.add_typer(pki.app, name="pki")
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"deltann {version('deltann')}")
         raise typer.Exit
 

@@ -2,11 +2,11 @@
 
 import hashlib
 from base64 import b64encode
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deltann import __version__
 from deltann.core import format as formats
 from deltann.core.comparison import Comparison
 from deltann.core.errors import MissingPackageError
@@ -51,7 +51,7 @@ def render_html(data: RunData, comparison: Comparison) -> str:
         .render(
             page=build_page(data, comparison),
             thresholds=comparison.thresholds,
-            version=__version__,
+            version=version("deltann"),
             style=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),
             script=script,
             # The page may run this script and nothing else, and may fetch nothing at all.

@@ -1,8 +1,8 @@
 """A methods paragraph to paste into a paper: what was run, on what, how it was timed and compared."""
 
 from collections.abc import Iterator
+from importlib import metadata
 
-from deltann import __version__
 from deltann.compare.times import MIN_PAIRED_INPUTS, RESAMPLES
 from deltann.core.comparison import Comparison
 from deltann.core.factors import BOARD_FACTOR
@@ -72,7 +72,7 @@ def _machines(data: RunData, _comparison: Comparison) -> Iterator[str]:
     if runtimes:
         yield f"Models were executed by {enumerate_words(runtimes)}."
     tools = [f"{name} {facts['host', name]}" for name in _TOOLS if ("host", name) in facts]
-    version = facts.get(("host", "deltann"), __version__)
+    version = facts.get(("host", "deltann")) or metadata.version("deltann")
     others = f" with {enumerate_words(tools)}" if tools else ""
     yield f"Variants were built, run and compared by deltann {version}{others}."
 
