@@ -25,6 +25,7 @@ def test_lists_its_benchmarks_without_running_one():
     assert answer.returncode == 0
     assert [line.split()[0] for line in answer.stdout.splitlines()] == [
         "kernel",
+        "networks",
         "study",
         "rpc",
         "upload",
@@ -32,6 +33,8 @@ def test_lists_its_benchmarks_without_running_one():
         "length",
         "tls",
         "memory",
+        "conversions",
+        "runtimes",
         "board",
     ]
 
@@ -48,7 +51,8 @@ def test_help_has_an_example_and_the_exit_codes():
     [
         (
             ["kernels"],
-            "no benchmark kernels; known are kernel, study, rpc, upload, fleet, length, tls, memory, board",
+            "no benchmark kernels; known are kernel, networks, study, rpc, upload, fleet, length, tls, "
+            "memory, conversions, runtimes, board",
         ),
         (["kernel", "--images", "/nowhere"], "there is no folder /nowhere"),
         (["kernel", "--json", "/nowhere/figures.json"], "there is no folder /nowhere"),

@@ -31,7 +31,7 @@ def test_a_model_is_converted_checked_and_written(deltann, tiny_model, tmp_path,
     ended = deltann("convert", tiny_model, "--to", "torch", "--output", written)
     assert ended.returncode == 0, ended.stderr
     for words in (
-        "tiny.onnx (onnx",
+        "tiny (onnx",
         "random pixels",
         "onnx -onnx2torch-> torch",
         "0 of 8",
@@ -120,12 +120,12 @@ def test_bad_words(deltann, tiny_model, words, kind, said):
 BAD_FILES = {
     "missing": ("nowhere.onnx", None, ["no model file"]),
     "unknown name": ("efficientnet_lite9", None, ["neither in the zoo nor a file", "efficientnet_lite0"]),
-    "unknown suffix": ("net.caffemodel", b"x", ["no suffix of a model", ".tflite"]),
-    "empty": ("net.keras", b"", ["is empty"]),
-    "another kind": ("net.tflite", b"PK\x03\x04 a zip", ["is no .tflite file, whatever its name says"]),
-    "foreign text": ("net.h5", b"<html>not found</html>", ["is no .h5 file"]),
-    "torn": ("net.onnx", None, ["cannot be loaded"]),
-    "folder": ("folder", "folder", ["is a folder, but no SavedModel"]),
+    "unknown suffix": ("net.caffemodel", b"x", ["is no model that deltann reads", ".tflite"]),
+    "empty": ("net.keras", b"", ["not a model of Keras 3 but empty"]),
+    "another kind": ("net.tflite", b"PK\x03\x04 a zip", ["not a TFLite model but a zip archive"]),
+    "foreign text": ("net.h5", b"<html>not found</html>", ["not an HDF5 file", "HTML"]),
+    "torn": ("net.onnx", None, ["is not an ONNX model but damaged"]),
+    "folder": ("folder", "folder", ["is a folder, which is no model", "saved_model.pb"]),
 }
 
 

@@ -142,7 +142,7 @@ def _model_request(request: ConversionRequest) -> ModelRequest:
         recipe = replace(recipe, size=entry.recipe.size, layout=entry.recipe.layout)
     if recipe is not None and path.exists():
         fitting = recipe_by_shape(ModelRequest(request.model))
-        recipe = replace(recipe, size=fitting.size, layout=fitting.layout, dtype=fitting.dtype)
+        recipe = replace(recipe, size=fitting.size, layout=fitting.layout)
     return ModelRequest(request.model, recipe, weights=request.weights)
 
 
