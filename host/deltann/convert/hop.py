@@ -14,7 +14,7 @@ from deltann.child import ChildOutcome, run_child
 from deltann.convert.packages import child_variables, how_to_get, is_here, python_of, versions_of
 from deltann.convert.warm import launcher
 from deltann.core.artifact import TensorSpec
-from deltann.core.converters import Converter
+from deltann.core.converters import CONVERTERS, Converter
 from deltann.core.errors import MissingPackageError
 from deltann.core.form import Form
 from deltann.core.framework import Framework
@@ -91,6 +91,12 @@ def missing_packages(converter: Converter) -> tuple[str, ...]:
     """Return the packages of a converter that are not installed where it would run."""
     versions = versions_of(converter.packages, converter.python)
     return tuple(name for name, version in versions.items() if version is None)
+
+
+def unusable_converters() -> dict[Converter, tuple[str, ...]]:
+    """Return the converters that cannot run here, each with the packages that are not installed."""
+    absent = {converter: missing_packages(converter) for converter in CONVERTERS}
+    return {converter: names for converter, names in absent.items() if names}
 
 
 def check_packages(converter: Converter) -> None:

@@ -15,6 +15,9 @@ HUB_OPSET = 17
 QUANTISE = "quantise"
 """The option of a converter that says in how few bits it writes."""
 
+MOST_ROUTES = 3
+"""As many routes of one pair of frameworks as `all` stands for, the best."""
+
 MOST_HOPS = 4
 """A simple path through five frameworks has no more."""
 
@@ -237,7 +240,7 @@ def quantisation_of(converter: Converter) -> Quantisation:
 
 
 def routes(
-    source: Framework, target: Framework, limit: int = 3, *, without: Collection[Converter] = ()
+    source: Framework, target: Framework, limit: int = MOST_ROUTES, *, without: Collection[Converter] = ()
 ) -> tuple[Route, ...]:
     """Return ways from one framework to another, best first: few hops, then well-kept converters.
 

@@ -4,35 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deltann.core.conversion import RouteRecord
-from deltann.core.errors import ResultsError
+from deltann.results.json_file import read_records, records_json
 
 CONVERSIONS_FILE = "conversions.json"
 
 
 def conversions_json(routes: Sequence[RouteRecord]) -> bytes:
     """Return the records as JSON."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(tuple[RouteRecord, ...]).dump_json(tuple(routes), indent=2)
+    return records_json(RouteRecord, routes)
 
 
 def read_conversions(path: Path) -> tuple[RouteRecord, ...]:
-    """Return the records in a file; none where there is no such file: nothing was converted.
-
-    Raises
-    ------
-    ResultsError
-        If it is damaged.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    if not path.exists():
-        return ()
-    try:
-        return TypeAdapter(tuple[RouteRecord, ...]).validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ResultsError(
-            "this file does not hold the conversions of a run",
-            where=str(path),
-            hint="Restore it from a copy, or remove it to read the rest",
-        ) from error
+    """Return the records in a file, as `read_records`; without the file nothing was converted."""
+    return read_records(RouteRecord, path, "the conversions of a run")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deltann.convert import check
 from deltann.convert.archive import unpack
-from deltann.convert.hop import HopResult, Limits, check_packages, missing_packages, run_hop
+from deltann.convert.hop import HopResult, Limits, check_packages, run_hop, unusable_converters
 from deltann.convert.runners import FormRun, read_weights, run_form
 from deltann.convert.warm import warm_children
 from deltann.convert.weights import match_weights
@@ -26,7 +26,7 @@ from deltann.core.conversion import (
     WeightShare,
 )
 from deltann.core.converters import (
-    CONVERTERS,
+    MOST_ROUTES,
     Converter,
     FrameworkPair,
     Route,
@@ -54,7 +54,6 @@ Say = Callable[[str], None]
 
 RANDOM_IMAGES = 8
 RANDOM_SEED = 20_240_229
-MOST_ROUTES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +184,8 @@ def _choose(
 
 
 def _every_pair(source: Framework) -> tuple[list[FrameworkPair], tuple[tuple[str, str], ...]]:
-    absent = {converter: missing_packages(converter) for converter in _all_between()}
-    found = framework_pairs(source, without=[converter for converter, names in absent.items() if names])
+    absent = unusable_converters()
+    found = framework_pairs(source, without=absent)
     have = {(pair.source, pair.target) for pair in found}
     skipped = tuple(
         (str(pair.route), f"not installed: {', '.join(_absent_of(pair.route, absent))}")
@@ -209,10 +208,9 @@ def _choose_routes(
         raise StudyError("nothing says what to convert to", hint="Give --to or --route")
     if request.target is source:
         raise StudyError(f"the model is a {source} model already", hint="Give another framework")
-    absent = {converter: missing_packages(converter) for converter in _all_between()}
-    unusable = [converter for converter, names in absent.items() if names]
+    absent = unusable_converters()
     wanted = MOST_ROUTES if request.all_routes else 1
-    found = routes(source, request.target, wanted, without=unusable)
+    found = routes(source, request.target, wanted, without=absent)
     best = routes(source, request.target, wanted)
     if not found:
         for converter in best[0].converters:
@@ -225,12 +223,8 @@ def _choose_routes(
     return list(found), tuple(skipped)
 
 
-def _all_between() -> list[Converter]:
-    return [converter for converter in CONVERTERS if not converter.fault]
-
-
 def _absent_of(route: Route, absent: dict[Converter, tuple[str, ...]]) -> list[str]:
-    return sorted({name for converter in route.converters for name in absent[converter]})
+    return sorted({name for converter in route.converters for name in absent.get(converter, ())})
 
 
 def _check_ends(route: Route, source: Framework, target: Framework | None) -> None:

@@ -3,18 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from deltann.convert.form import OnnxForm, find_form, form_key, onnx_form
-from deltann.convert.hop import HopResult, Limits, missing_packages, run_hop
+from deltann.convert.hop import HopResult, Limits, missing_packages, run_hop, unusable_converters
 from deltann.convert.packages import how_to_get, versions_of
 from deltann.convert.warm import warm_children
 from deltann.core.artifact import BuildFailure, TensorSpec
 from deltann.core.conversion import RouteRecord
 from deltann.core.converters import (
-    CONVERTERS,
     QUANTISER,
     Converter,
     FrameworkPair,
@@ -33,10 +29,8 @@ from deltann.core.model import Layout, ModelKind, ModelSource
 from deltann.core.variant import Variant
 from deltann.core.words import enumerate_words
 from deltann.paths import cache_folder
-from deltann.run.conversion import Checker, Say, run_pair
+from deltann.run.conversion import Array, Checker, Say, run_pair
 from deltann.run.source_form import absent_packages, try_form
-
-Array = NDArray[Any]
 
 _KINDS = {Framework.TORCH: ModelKind.EXPORTED_PROGRAM, Framework.ONNX: ModelKind.ONNX}
 
@@ -169,11 +163,6 @@ class Forms:
                 return f"the converter {converter.name} needs {enumerate_words(absent)}; {how} has it"
         return None
 
-    def packages(self, variants: Iterable[Variant]) -> set[str]:
-        """Return the packages that have a hand in the routes of these variants."""
-        keys = {self.key(variant) for variant in variants}
-        return {name for key in keys for converter in self._route(key) for name in converter.packages}
-
     def made_s(self) -> dict[str, float]:
         """Return how long making each form took, by its digest."""
         made = [form for form in self._made.values() if isinstance(form, StudyForm)]
@@ -244,7 +233,7 @@ class Forms:
             return self._plain_onnx()
         route, (form, seconds) = self._route(key), source
         if not route or checker is None:
-            return self._fit(form, seconds, {}, None)
+            return self._fit(form, route, seconds, {})
         if _is_quantised_onnx(key):
             base = self._made[_base(key)]
             if isinstance(base, BuildFailure):
@@ -254,16 +243,12 @@ class Forms:
         way = FrameworkPair(route[0].source, route[-1].target, Route(route), 0)
         record = run_pair(way, form, checker, self._limits, say, self.calibration)
         self.records.append(record)
-        return self._of_record(record)
+        return self._of_record(record, route)
 
     def _make_every_pair(self, source: Form, checker: Checker, say: Say) -> None:
-        for way in self._every_pair():
+        for way in framework_pairs(self._model.framework, without=unusable_converters()):
             say(f"Converting: {way.route}")
             self.records.append(run_pair(way, source, checker, self._limits, say))
-
-    def _every_pair(self) -> tuple[FrameworkPair, ...]:
-        unusable = [converter for converter in CONVERTERS if missing_packages(converter)]
-        return framework_pairs(self._model.framework, without=unusable)
 
     def _lacking(self, variants: Iterable[Variant]) -> Iterator[FormKey]:
         keys = dict.fromkeys(self.key(variant) for variant in variants)
@@ -295,8 +280,7 @@ class Forms:
         if key.route != USUAL_ROUTE:
             return find_route(key.route.split(",")).converters
         target = Framework(key.importer.value)
-        unusable = [converter for converter in CONVERTERS if missing_packages(converter)]
-        found = routes(self._model.framework, target, 1, without=unusable)
+        found = routes(self._model.framework, target, 1, without=unusable_converters())
         return (found or routes(self._model.framework, target, 1))[0].converters
 
     def _by_code(self) -> StudyForm:
@@ -323,9 +307,9 @@ class Forms:
             made = self._plain_onnx()
             return made if isinstance(made, BuildFailure) else (_onnx_of(made), made.seconds)
         result = try_form(self._model, cache_folder("forms"), self._limits)
-        return _failure(result, "") if result.form is None else (result.form, result.seconds)
+        return _failure(result) if result.form is None else (result.form, result.seconds)
 
-    def _of_record(self, record: RouteRecord) -> Made:
+    def _of_record(self, record: RouteRecord, route: tuple[Converter, ...]) -> Made:
         versions = {name: version for hop in record.hops for name, version in hop.versions.items()}
         seconds = sum(hop.seconds for hop in record.hops)
         if record.final is None:
@@ -334,9 +318,11 @@ class Forms:
             cause = next((finding.numbers.get("cause") for finding in last.findings), None)
             log = Path(last.log).read_text() if last.log and Path(last.log).exists() else ""
             return BuildFailure("", str(cause or "refused"), words, log, seconds)
-        return self._fit(record.final, seconds, versions, record)
+        return self._fit(record.final, route, seconds, versions)
 
-    def _fit(self, form: Form, seconds: float, versions: dict[str, str], record: RouteRecord | None) -> Made:
+    def _fit(
+        self, form: Form, route: tuple[Converter, ...], seconds: float, versions: dict[str, str]
+    ) -> Made:
         """Return a form as trials read it, or why the recipe's images do not fit it."""
         recipe = replace(self._model.recipe, layout=form.layout)
         if (form.input.shape, form.input.dtype) != (recipe.shape, recipe.dtype):
@@ -345,7 +331,7 @@ class Forms:
                 f"the recipe gives {recipe.shape} {recipe.dtype}"
             )
             return BuildFailure("", "refused", words, "", seconds)
-        if self._is_simplified(form, record):
+        if _becomes_plain(form, route):
             simple = self._plain_onnx(self._as_source(form))
             return simple if isinstance(simple, BuildFailure) else replace(simple, seconds=seconds)
         model = self._as_source(form).loader if form.framework is Framework.TORCH else str(form.path)
@@ -353,11 +339,6 @@ class Forms:
             *(model, form.path, form.digest, form.size_bytes, form.input, form.output, form.layout),
             *(versions, seconds),
         )
-
-    def _is_simplified(self, form: Form, record: RouteRecord | None) -> bool:
-        # Simplifying would fold quantised weights into float ones: another model for ONNX Runtime.
-        is_float = form.input.dtype == "float32" and (record is None or record.end.source != Framework.ONNX)
-        return record is not None and form.framework is Framework.ONNX and is_float
 
     def _as_source(self, form: Form) -> ModelSource:
         return ModelSource(
@@ -377,19 +358,20 @@ class Forms:
             return _of_onnx(found, self._model.recipe.layout) if found else None
         if _is_quantised_onnx(key):
             return None
+        route = self._route(key)
         form, folder, seconds = self._kept_source(), cache_folder("forms"), 0.0
         versions: dict[str, str] = {}
-        for converter in self._route(key):
+        for converter in route:
             if form is None:
                 return None
             hop = run_hop(converter, form, folder, self._limits, only_kept=True)
             form, seconds, versions = hop.form, seconds + hop.seconds, {**versions, **hop.versions}
         if form is None:
             return None
-        if self._route(key) and form.framework is Framework.ONNX and form.input.dtype == "float32":
+        if _becomes_plain(form, route):
             simple = find_form(self._as_source(form), cache_folder("onnx"))
             return _of_onnx(simple, form.layout) if simple else None
-        made = self._fit(form, seconds, versions, None)
+        made = self._fit(form, route, seconds, versions)
         return made if isinstance(made, StudyForm) else None
 
     def _kept_source(self) -> Form | None:
@@ -397,6 +379,13 @@ class Forms:
             found = find_form(self._model, cache_folder("onnx"))
             return _onnx_of(_of_onnx(found, self._model.recipe.layout)) if found else None
         return try_form(self._model, cache_folder("forms"), self._limits, only_kept=True).form
+
+
+def _becomes_plain(form: Form, route: tuple[Converter, ...]) -> bool:
+    """Return whether what a route gave is simplified, as all float ONNX is."""
+    # Simplifying would fold quantised weights into float ones: another model for ONNX Runtime.
+    is_quantised = form.input.dtype != "float32" or (bool(route) and route[-1].source is Framework.ONNX)
+    return bool(route) and form.framework is Framework.ONNX and not is_quantised
 
 
 def _base(key: FormKey) -> FormKey:
@@ -425,6 +414,6 @@ def _onnx_of(made: StudyForm) -> Form:
     return form
 
 
-def _failure(result: HopResult, build_key: str) -> BuildFailure:
+def _failure(result: HopResult) -> BuildFailure:
     log = result.log.read_text() if result.log.exists() else ""
-    return BuildFailure(build_key, result.cause or "refused", result.message, log, result.seconds)
+    return BuildFailure("", result.cause or "refused", result.message, log, result.seconds)

@@ -81,7 +81,7 @@ async def prepare(
     stop = threading.Event()
     forms = Forms(survey.model, limits_of(survey, stop))
     workshop = Workshop(survey, forms)
-    variants = [trial.variant for trial in workshop.plan().trials if trial.missing is None]
+    variants = workshop.runnable()
     listener(Step(f"Preparing {len(survey.images)} images, and the model for {_words_of(variants)}"))
     try:
         inputs, _ = await asyncio.gather(

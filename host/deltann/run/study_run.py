@@ -227,7 +227,7 @@ async def _suspect(prepared: Prepared, folder: RunFolder, listener: Listener) ->
     limits = limits_of(prepared.survey, stop)
     try:
         found = await asyncio.to_thread(
-            suspect_recipes, prepared, folder.load(), limits, lambda text: listener(Step(text))
+            suspect_recipes, prepared, folder.load, limits, lambda text: listener(Step(text))
         )
     finally:
         stop.set()

@@ -1,6 +1,6 @@
 """Recipes suspected at the end of a run: another one may explain a pair that differs in many labels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,14 +38,24 @@ class _Side:
         return _first(self.trial.measurement.outputs) if self.trial.measurement else np.empty((0, 0))
 
 
-def suspect_recipes(prepared: Prepared, data: RunData, limits: Limits, say: Say) -> tuple[Suspect, ...]:
+def suspect_recipes(
+    prepared: Prepared, read: Callable[[], RunData], limits: Limits, say: Say
+) -> tuple[Suspect, ...]:
     """Return the pairs that another recipe of one side would make agree; each two files are tried once.
+
+    Parameters
+    ----------
+    read
+        Reads the run back; not called where all trials have one file.
 
     Raises
     ------
     ResultsError
         If the cache cannot be written.
     """
+    if len({form and form.digest for form in _files(prepared).values()}) < 2:
+        return ()
+    data = read()
     unreadable = {image.sample_id for image in prepared.inputs.unreadable}
     readable = [image for image in prepared.survey.images if image.sample_id not in unreadable]
     images = readable[:MOST_IMAGES]
@@ -78,9 +88,8 @@ def _suspect(
 
 
 def _suspicious(prepared: Prepared, data: RunData) -> Iterator[tuple[_Side, _Side, str]]:
-    sides = [_side(prepared, trial) for trial in data.trials]
-    if len({side.form and side.form.digest for side in sides if side}) < 2:
-        return
+    files = _files(prepared)
+    sides = [_side(trial, files[trial.trial_id]) for trial in data.trials]
     for i, j, factor in find_pairs([trial.factors for trial in data.trials]):
         a, b = sides[i], sides[j]
         if a is None or b is None:
@@ -90,12 +99,15 @@ def _suspicious(prepared: Prepared, data: RunData) -> Iterator[tuple[_Side, _Sid
             yield a, b, factor
 
 
-def _side(prepared: Prepared, trial: TrialResult) -> _Side | None:
+def _files(prepared: Prepared) -> dict[str, Form | None]:
+    """Return the file that each planned trial runs, by the trial's id."""
+    return {trial.trial_id: prepared.workshop.form_of(trial.variant) for trial in prepared.plan.trials}
+
+
+def _side(trial: TrialResult, form: Form | None) -> _Side | None:
     if trial.measurement is None:
         return None
-    variant = next(planned.variant for planned in prepared.plan.trials if planned.trial_id == trial.trial_id)
-    labels = _first(trial.measurement.outputs).argmax(axis=1)
-    return _Side(trial, labels, prepared.workshop.form_of(variant))
+    return _Side(trial, _first(trial.measurement.outputs).argmax(axis=1), form)
 
 
 def _first(outputs: Outputs) -> Array:

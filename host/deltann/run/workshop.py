@@ -27,7 +27,7 @@ from deltann.run.forms import Forms, StudyForm
 from deltann.run.history import read_latencies
 from deltann.run.survey import Survey
 from deltann.study.estimate import History
-from deltann.study.plan import Plan, make_plan
+from deltann.study.plan import BuildKeyOf, Plan, make_plan
 
 _TOOLS = (
     *("deltann", "apache-tvm", "apache-tvm-ffi", "torch", "onnx", "onnxsim"),
@@ -53,20 +53,28 @@ class Workshop:
     def before_conversion(cls, survey: Survey) -> "Workshop":
         """Return a workshop that converts nothing: it uses what an earlier run has left, if anything."""
         workshop = cls(survey, Forms(survey.model, limits_of(survey)))
-        workshop._forms.find(trial.variant for trial in workshop.plan().trials)
+        workshop._forms.find(workshop.runnable())
         return workshop
 
     def plan(self) -> Plan:
         """Return the plan of the study, with what the cache has and earlier runs measured."""
-        survey = self._survey
         built = {**past_builds_s(self._folder), **self._forms.made_s()}
+        return self._plan(self.key_of, History(built, read_latencies()))
+
+    def runnable(self) -> list[Variant]:
+        """Return the variants of the trials that can run, without a look at any artifact."""
+        plan = self._plan(lambda _variant, _board: "", History())
+        return [trial.variant for trial in plan.trials if trial.missing is None]
+
+    def _plan(self, build_key_of: BuildKeyOf, history: History) -> Plan:
+        survey = self._survey
         return make_plan(
             survey.study,
             survey.model,
             survey.boards,
             _tool_versions(_converter_packages(survey)),
-            History(built, read_latencies()),
-            build_key_of=self.key_of,
+            history,
+            build_key_of=build_key_of,
             why_no_form=self._forms.why_not,
             images=len(survey.images),
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from deltann.core.board import BoardFacts
-from deltann.core.converters import find_route, routes
+from deltann.core.converters import MOST_ROUTES, find_route, routes
 from deltann.core.factors import (
     QUANTISES,
     READS,
@@ -20,9 +20,6 @@ from deltann.core.request import RouteRequest
 from deltann.core.variant import TvmOptions, Variant
 from deltann.study.shape import ALL_ROUTES
 from deltann.study.study import FactorValues, why_unfit
-
-MOST_ROUTES = 3
-"""As many routes of one pair of frameworks as `all` stands for, the best."""
 
 
 @dataclass(frozen=True, slots=True)

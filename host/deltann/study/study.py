@@ -9,7 +9,7 @@ from typing import Any
 
 from deltann.core.comparison import Thresholds
 from deltann.core.converters import find_route
-from deltann.core.errors import BoardError, ModelError, StudyError
+from deltann.core.errors import BoardError, StudyError
 from deltann.core.factors import (
     USUAL_ROUTE,
     Binding,
@@ -22,30 +22,26 @@ from deltann.core.factors import (
     TfliteKernels,
     TorchMode,
 )
-from deltann.core.model import LabelSpace, Recipe
 from deltann.core.passes import resolve_passes
-from deltann.core.recipes import build_recipe
 from deltann.core.request import DataRequest, ModelRequest, RouteRequest
 from deltann.core.trial import TimingProtocol
 from deltann.core.variant import PassEdits
 from deltann.core.words import suggest
-from deltann.study.check import Where, check_shape
+from deltann.study.check import check_shape
+from deltann.study.requests import Origin, make_data, make_model
 from deltann.study.shape import (
     ALL_ROUTES,
     SCHEMA,
-    DataShape,
     EditsShape,
     FactorsShape,
-    LabelsShape,
     ModelShape,
     StudyShape,
 )
 from deltann.study.source import Location, read_document
-from deltann.zoo.entries import is_weights_word, is_zoo_name
+from deltann.zoo.entries import is_zoo_name
 
 LOCAL_BOARD = "local"
 KnownBoards = Callable[[], Collection[str]]
-MODEL_SUFFIXES = (".onnx", ".keras", ".h5", ".hdf5", ".pb", ".tflite", ".pt2", ".pt", ".pth", ".zip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +148,11 @@ def load_studies(path: Path, known_boards: KnownBoards | None = only_this_machin
     """
     document = read_document(path)
     shape = check_shape(document.value, document.where)
-    source = _Source(document.where, path.parent, document.text, path)
+    source = Origin(document.where, path.parent, document.text, path)
     name = shape.name or _default_name(path.stem)
     if shape.model is not None:
-        return (_make_study(shape, _make_model(shape.model, source, ("model",)), source, name, known_boards),)
-    models = [_make_model(model, source, ("models", index)) for index, model in enumerate(shape.models or ())]
+        return (_make_study(shape, make_model(shape.model, source, ("model",)), source, name, known_boards),)
+    models = [make_model(model, source, ("models", index)) for index, model in enumerate(shape.models or ())]
     names = _names_of_each(name, models)
     return tuple(
         _make_study(shape, model, source, each, known_boards)
@@ -233,9 +229,9 @@ def study_from_options(
         "protocol": _given({"rounds": rounds}),
         **_given({"boards": list(boards)}),
     }
-    source = _Source(_option_of, Path(), "", None)
+    source = Origin(_option_of, Path(), "", None)
     shape = check_shape(value, _option_of)
-    request = _make_model(shape.model or ModelShape(name=model), source, ("model",))
+    request = make_model(shape.model or ModelShape(name=model), source, ("model",))
     return _make_study(shape, request, source, _default_name(Path(model).stem), known_boards)
 
 
@@ -264,28 +260,15 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value not in (None, [])}
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where a study comes from: places for errors, and the folder at which its paths start."""
-
-    where: Where
-    folder: Path
-    text: str
-    path: Path | None
-
-    def absolute(self, path: str) -> Path:
-        return (self.folder / Path(path).expanduser()).absolute()
-
-
 def _make_study(
-    shape: StudyShape, model: ModelRequest, source: _Source, name: str, known_boards: KnownBoards | None
+    shape: StudyShape, model: ModelRequest, source: Origin, name: str, known_boards: KnownBoards | None
 ) -> Study:
     if known_boards is not None:
         _check_boards(shape.boards, source, known_boards)
     return Study(
         name=name,
         model=model,
-        data=_make_data(shape.data, source),
+        data=make_data(shape.data, source),
         factors=_make_factors(shape.factors, source),
         boards=tuple(shape.boards),
         protocol=TimingProtocol(
@@ -306,86 +289,7 @@ def _make_study(
     )
 
 
-def _make_model(shape: ModelShape, source: _Source, place: Location) -> ModelRequest:
-    return ModelRequest(
-        name_or_path=_model_name_or_path(shape, source),
-        recipe=_make_recipe(shape.recipe, source, place),
-        labels=_make_labels(shape.labels, source, place),
-        input_shape=tuple(shape.input_shape) if shape.input_shape else None,
-        output=shape.output,
-        where=source.where((*place, next(key for key in ("path", "module", "name") if getattr(shape, key)))),
-        input=shape.input,
-        weights=_make_weights(shape, source),
-        module=shape.module,
-        trusted_code=source.absolute(shape.code or "") if shape.trust else None,
-    )
-
-
-def _model_name_or_path(shape: ModelShape, source: _Source) -> str:
-    if shape.module is not None:
-        return shape.module
-    if shape.path is not None:
-        return str(source.absolute(shape.path))
-    name = str(shape.name)
-    path = source.absolute(name)
-    if is_zoo_name(name) and not path.exists():
-        return name
-    is_path = "/" in name or path.suffix in MODEL_SUFFIXES or path.exists()
-    return str(path) if is_path else name
-
-
-def _make_weights(shape: ModelShape, source: _Source) -> str | None:
-    """Return a word as it is, and the path of a checkpoint made absolute."""
-    words = shape.weights
-    return words if words is None or is_weights_word(words) else str(source.absolute(words))
-
-
-def _make_recipe(values: Mapping[str, Any] | None, source: _Source, place: Location) -> Recipe | None:
-    if values is None:
-        return None
-    try:
-        return build_recipe(values)
-    except ModelError as error:
-        raise ModelError(error.what, where=source.where((*place, "recipe")), hint=error.hint) from None
-
-
-def _make_labels(shape: LabelsShape | None, source: _Source, place: Location) -> LabelSpace | None:
-    if shape is None:
-        return None
-    if isinstance(shape.names, list):
-        return LabelSpace(shape.offset, tuple(shape.names), shape.softmax)
-    where = source.where((*place, "labels", "names"))
-    path = source.absolute(shape.names)
-    try:
-        names = tuple(path.read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
-        raise StudyError(
-            f"the class names in {path} cannot be read: {reason}",
-            where=where,
-            hint="Give a text file with one name on each line",
-        ) from None
-    return LabelSpace(shape.offset, names, shape.softmax)
-
-
-def _make_data(shape: DataShape, source: _Source) -> DataRequest:
-    return DataRequest(
-        images=_image_words(shape.images, source),
-        labels=source.absolute(shape.labels) if shape.labels else None,
-        limit=shape.limit,
-        where=source.where(("data", "images")),
-        calibration=_image_words(shape.calibration, source) if shape.calibration else None,
-        calibration_where=source.where(("data", "calibration")),
-    )
-
-
-def _image_words(words: str, source: _Source) -> str:
-    """Return a folder's path made absolute, and the name of a packaged set as it is."""
-    path = source.absolute(words)
-    return str(path) if "/" in words or path.is_dir() else words
-
-
-def _make_factors(shape: FactorsShape, source: _Source) -> FactorValues:
+def _make_factors(shape: FactorsShape, source: Origin) -> FactorValues:
     edits = tuple(_make_edits(item) for item in shape.passes)
     for index, edit in enumerate(edits):
         _check_fit(edit, shape.level, shape.device, source.where(("factors", "passes", index)))
@@ -452,7 +356,7 @@ def _default_name(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "study"
 
 
-def _check_boards(names: Sequence[str], source: _Source, known_boards: KnownBoards) -> None:
+def _check_boards(names: Sequence[str], source: Origin, known_boards: KnownBoards) -> None:
     for index, name in enumerate(names):
         if name == LOCAL_BOARD:
             continue

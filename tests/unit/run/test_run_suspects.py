@@ -49,7 +49,7 @@ def asked(monkeypatch):
 
 def found(forms, *trials):
     data = SimpleNamespace(trials=trials)
-    return suspect_recipes(prepared_with(forms), data, Limits(), lambda text: None)
+    return suspect_recipes(prepared_with(forms), lambda: data, Limits(), lambda text: None)
 
 
 def test_a_pair_that_differs_in_many_labels_is_looked_at_from_both_sides(asked):
