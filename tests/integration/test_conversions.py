@@ -157,7 +157,9 @@ def test_efficientnet_lite0_keeps_its_labels(words):
 def test_lost_weights_are_found(small_keras):
     words = ("keras", "from-concrete-functions", "tflite")
     record = converted(small_keras, *words)
-    assert seen(record) >= {Kind.NOT_A_NUMBER, Kind.WEIGHTS_LOST, Kind.LABELS}
+    assert seen(record) >= {Kind.WEIGHTS_LOST, Kind.LABELS}
+    # What stands in for the weights is memory as it was left: mostly no numbers, else wrong ones.
+    assert seen(record) & {Kind.NOT_A_NUMBER, Kind.OUTPUTS}
     assert record.hops[0].form.size_bytes < record.hops[0].weights.parameters
     assert record.hops[0].weights.share < 0.1
     assert record.first_changed is record.hops[0]

@@ -99,8 +99,9 @@ def test_words_for_weights():
 
 @pytest.fixture
 def installed(monkeypatch, tmp_path):
-    """All packages, with nothing in them; and a home without any caches."""
+    """All packages, with nothing in them; and a home without any caches, ours among them."""
     monkeypatch.setattr(packages, "package_folder", lambda name: tmp_path)
+    monkeypatch.setenv("DELTANN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
     for variable in ("TORCH_HOME", "KERAS_HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
