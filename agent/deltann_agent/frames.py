@@ -64,6 +64,10 @@ class Order:
     payload
         Lookup table, float32 little-endian (channels, 256), for the axis `channel_axis` of the input;
         empty: the bytes are the input.
+    rounds
+        0: the model stays loaded, and each Block that follows says what to time.
+    warm_ns, agreement, limit_ns
+        As the wire's WarmUp has them.
     """
 
     artifact: str
@@ -80,6 +84,9 @@ class Order:
     rounds: int
     kernels: bool
     payload: bytes
+    warm_ns: int = 0
+    agreement: float = 0.0
+    limit_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,32 @@ class Started:
     load_ns: int
     first_run_ns: int
     warmup_ns: int
+    warmup_runs: int
+    steady: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive timed runs of the model that is loaded; fields as in the wire's RunBlockRequest."""
+
+    runs: int
+    duration_ns: int
+    every_input: bool
+    first_input: int
+
+
+@dataclass(frozen=True, slots=True)
+class Strain:
+    """What else happened while a block was timed; fields as in the wire's Strain."""
+
+    wall_ns: int
+    cpu_ns: int
+    voluntary_switches: int
+    involuntary_switches: int
+    major_faults: int
+    cpu_stalled_ns: int | None
+    memory_stalled_ns: int | None
+    stolen_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +178,15 @@ class Failed:
     message: str
 
 
-Frame: TypeAlias = Setup | Ready | Order | Started | Batch | GoOn | KernelTimes | Finished | Failed
+Frame: TypeAlias = (
+    Setup | Ready | Order | Started | Block | Batch | Strain | GoOn | KernelTimes | Finished | Failed
+)
 _BY_NAME: dict[str, type[Frame]] = {
-    kind.__name__: kind for kind in (Setup, Ready, Order, Started, Batch, GoOn, KernelTimes, Finished, Failed)
+    kind.__name__: kind
+    for kind in (
+        *(Setup, Ready, Order, Started, Block, Batch, Strain),
+        *(GoOn, KernelTimes, Finished, Failed),
+    )
 }
 
 

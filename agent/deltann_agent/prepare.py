@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deltann_agent import frames, machine, telemetry
+from deltann_agent.block import Block
 from deltann_agent.devices import CPU, CUDA, OPENCL, has_part, why_no_cuda
 from deltann_agent.engines import Engine, engine_of
 from deltann_agent.errors import ConflictError
 from deltann_agent.fitness import misfit
-from deltann_agent.request import TrialFiles, check_inputs_file, check_request, worker_kind
+from deltann_agent.request import TrialFiles, check_block, check_inputs_file, check_request, worker_kind
 from deltann_agent.runtimes import TVM, RuntimeInfo, find_runtimes
+from deltann_agent.slots import Slots
 from deltann_agent.telemetry import Telemetry
 from deltann_agent.trial import Trial
 from deltann_agent.workers import WorkerPool
@@ -86,19 +88,54 @@ class Here:
             If its runtime is not available.
         """
         check_request(request)
-        runtime = self.runtime(request.runtime, request.engine)
-        check_inputs_file(request, files.inputs.stat().st_size)
+        runtime = self._fit_runtime(request, files)
         trial = Trial(
             request,
             kind=self.worker_kind(request),
             files=files,
             runtime_version=runtime.version,
             pool=pool,
-            telemetry=Telemetry(machine.emulation(self.platform.architecture)),
+            telemetry=self.telemetry(),
         )
+        self._end_misfit(trial, request, runtime)
+        return trial
+
+    def prepare_block(
+        self, request: pb.RunBlockRequest, files: TrialFiles, pool: WorkerPool, slots: Slots
+    ) -> Block:
+        """Return the block; the rest is as for `prepare`.
+
+        Raises
+        ------
+        InvalidError, ConflictError
+            As `prepare`.
+        """
+        check_block(request)
+        runtime = self._fit_runtime(request.trial, files)
+        block = Block(
+            request,
+            slots=slots,
+            kind=self.worker_kind(request.trial),
+            files=files,
+            runtime_version=runtime.version,
+            pool=pool,
+        )
+        if not slots.holds(request.slot):
+            self._end_misfit(block, request.trial, runtime)
+        return block
+
+    def telemetry(self) -> Telemetry:
+        """Return what reads the board, beginning now."""
+        return Telemetry(machine.emulation(self.platform.architecture))
+
+    def _fit_runtime(self, request: pb.RunTrialRequest, files: TrialFiles) -> RuntimeInfo:
+        runtime = self.runtime(request.runtime, request.engine)
+        check_inputs_file(request, files.inputs.stat().st_size)
+        return runtime
+
+    def _end_misfit(self, trial: Trial, request: pb.RunTrialRequest, runtime: RuntimeInfo) -> None:
         board, free_bytes = self.machine(), telemetry.memory_available_bytes()
         lack = misfit(request.needs, board, runtime.compiler_version, free_bytes)
         lack = lack or self._why_no_device(request.runtime, request.device or CPU, board)
         if lack is not None:
             trial.end(pb.Failed.UNFIT, lack)
-        return trial

@@ -45,6 +45,24 @@ def check_request(request: pb.RunTrialRequest) -> None:
     _check_lookup(request)
 
 
+def check_block(request: pb.RunBlockRequest) -> None:
+    """Check what can be checked of a block without any file; raises InvalidError."""
+    check_request(request.trial)
+    if not request.slot:
+        raise InvalidError("a block needs a slot")
+    if request.runs < 1:
+        raise InvalidError(f"runs must be 1 or more, not {request.runs}")
+    warm_up = request.warm_up
+    for name, value in {
+        "seconds": request.seconds,
+        "warm_up.seconds": warm_up.seconds,
+        "warm_up.agreement": warm_up.agreement,
+        "warm_up.limit_s": warm_up.limit_s,
+    }.items():
+        if not (math.isfinite(value) and value >= 0):
+            raise InvalidError(f"{name} must be 0 or more, not {value:g}")
+
+
 def check_worker(request: pb.RunTrialRequest | pb.PrepareWorkerRequest) -> None:
     """Check what a worker is asked to be; raises InvalidError."""
     if request.threads < 1:

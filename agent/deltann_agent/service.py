@@ -17,7 +17,9 @@ from deltann_agent.errors import AbsentError, ConflictError, InvalidError, Refus
 from deltann_agent.lease import Lease, LeaseDesk
 from deltann_agent.prepare import Here
 from deltann_agent.request import TrialFiles, check_worker
+from deltann_agent.slots import Slots
 from deltann_agent.store import Incoming, Store
+from deltann_agent.telemetry import Telemetry
 from deltann_agent.trial import Trial
 from deltann_agent.workers import WorkerPool
 from deltann_proto.v1 import agent_pb2 as pb
@@ -48,10 +50,11 @@ def _refusing(method: "_Method[_Request, _Answer]") -> "_Method[_Request, _Answe
 
 
 class Session:
-    """What belongs to one lease: its workers, and the trial that runs."""
+    """What belongs to one lease: its workers, the models that stay loaded, and what runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, telemetry: Callable[[], Telemetry]) -> None:
         self.pool = WorkerPool()
+        self.slots = Slots(telemetry)
         self.trial: Trial | None = None
 
     async def end(self, message: str) -> None:
@@ -59,6 +62,7 @@ class Session:
         if self.trial is not None:
             self.trial.end(pb.Failed.LEASE_LOST, message)
         await self.pool.end()
+        await self.slots.end()
 
 
 class AgentService(pb_grpc.AgentServicer):
@@ -101,7 +105,7 @@ class AgentService(pb_grpc.AgentServicer):
         """Give the board to the caller."""
         lease = self._leases.acquire(request.holder, request.ttl_s)
         await self._end_session("the lease expired")  # one that expired this very moment
-        self._session = Session()
+        self._session = Session(self._here.telemetry)
         self._end_at_expiry(self._session)
         return _lease_message(lease)
 
@@ -156,11 +160,20 @@ class AgentService(pb_grpc.AgentServicer):
         # Written to the context rather than yielded: when the client goes away, the cancellation then
         # arrives in here, and the worker is gone at once instead of when a generator is collected.
         """Run one trial, its events written to the stream."""
-        session = self._session_of(request.lease_id)
-        if session.trial is not None:
-            raise ConflictError("a trial is running under this lease; wait for its end or cancel it")
-        files = TrialFiles(self._store.pin(request.artifact_digest), self._store.pin(request.inputs.digest))
-        session.trial = self._here.prepare(request, files, session.pool)
+        session = self._free_session(request.lease_id)
+        session.trial = self._here.prepare(request, self._files(request), session.pool)
+        try:
+            await session.slots.end()  # nothing else is in memory while a trial is measured
+            await session.trial.run(context.write)
+        finally:
+            session.trial = None
+
+    @_refusing
+    async def RunBlock(self, request: pb.RunBlockRequest, context: Context) -> None:  # type: ignore[override]
+        """Run one block, its events written to the stream."""
+        session = self._free_session(request.trial.lease_id)
+        files = self._files(request.trial)
+        session.trial = self._here.prepare_block(request, files, session.pool, session.slots)
         try:
             await session.trial.run(context.write)
         finally:
@@ -189,6 +202,15 @@ class AgentService(pb_grpc.AgentServicer):
             incoming.keep()
         self._store.pin(header.digest)
         return incoming.received_bytes
+
+    def _files(self, request: pb.RunTrialRequest) -> TrialFiles:
+        return TrialFiles(self._store.pin(request.artifact_digest), self._store.pin(request.inputs.digest))
+
+    def _free_session(self, lease_id: str) -> Session:
+        session = self._session_of(lease_id)
+        if session.trial is not None:
+            raise ConflictError("a trial is running under this lease; wait for its end or cancel it")
+        return session
 
     def _session_of(self, lease_id: str) -> Session:
         self._leases.check(lease_id)

@@ -69,18 +69,24 @@ class Trial:
 
     async def run(self, emit: Emit) -> None:
         """Send every event of the trial to `emit`, last Finished or Failed; cancelling it ends the trial."""
-        await emit(self._reading(pb.Reading.BEFORE))
+        await self._look_before(emit)
         limit_s = self._request.deadline_s
         message = f"ended after its time limit of {limit_s:g} s"
         deadline = asyncio.get_running_loop().call_later(limit_s, self.end, pb.Failed.TIMEOUT, message)
         last: pb.TrialEvent | None = None
         try:
             last = await self._conduct(emit)
-            await emit(self._reading(pb.Reading.AFTER))
+            await self._look_after(emit)
         finally:
             deadline.cancel()
             self._leave_worker(well=last is not None and last.WhichOneof("event") == "finished")
         await emit(last)
+
+    async def _look_before(self, emit: Emit) -> None:
+        await emit(self._reading(pb.Reading.BEFORE))
+
+    async def _look_after(self, emit: Emit) -> None:
+        await emit(self._reading(pb.Reading.AFTER))
 
     async def _conduct(self, emit: Emit) -> pb.TrialEvent:
         watchdog = asyncio.create_task(self._watch_memory())
@@ -105,12 +111,12 @@ class Trial:
         while True:
             frame = await self._receive(worker)
             if isinstance(frame, frames.Finished):
-                return pb.TrialEvent(finished=_finished(frame))
+                return finished_event(frame)
             if isinstance(frame, frames.Started):
                 await emit(pb.TrialEvent(started=self._started(frame, worker, spawn_ns)))
             elif isinstance(frame, frames.Batch):
                 reading = await self._look(worker) if frame.pause else None
-                await emit(pb.TrialEvent(batch=_batch(frame)))
+                await emit(batch_event(frame))
                 if reading is not None:
                     await emit(reading)
             elif isinstance(frame, frames.KernelTimes):
@@ -157,6 +163,9 @@ class Trial:
         self._check_going_on()
         return _checked(await worker.receive())
 
+    def _going_on(self) -> bool:
+        return self._ended is None
+
     def _check_going_on(self) -> None:
         if self._ended is not None:
             raise self._ended
@@ -164,7 +173,7 @@ class Trial:
     def _leave_worker(self, *, well: bool) -> None:
         if self._worker is None:
             return
-        if well and self._ended is None:
+        if well and self._going_on():
             self._pool.give(self._kind, self._worker)
         else:
             self._worker.kill()
@@ -192,6 +201,8 @@ class Trial:
             threads=self._request.threads,
             binding=self._request.binding,
             threads_source=worker.threads_source,
+            warmup_runs=frame.warmup_runs,
+            steady=frame.steady,
         )
 
     def _reading(self, phase: pb.Reading.Phase.ValueType) -> pb.TrialEvent:
@@ -205,20 +216,26 @@ def _checked(frame: frames.Frame) -> frames.Frame:
     return frame
 
 
-def _finished(frame: frames.Finished) -> pb.Finished:
-    return pb.Finished(
-        measuring_ns=frame.measuring_ns, running_ns=frame.running_ns, peak_rss_bytes=frame.peak_rss_bytes
+def finished_event(frame: frames.Finished) -> pb.TrialEvent:
+    """Return the event of a worker that has measured all it was asked for."""
+    return pb.TrialEvent(
+        finished=pb.Finished(
+            measuring_ns=frame.measuring_ns, running_ns=frame.running_ns, peak_rss_bytes=frame.peak_rss_bytes
+        )
     )
 
 
-def _batch(frame: frames.Batch) -> pb.Batch:
-    return pb.Batch(
-        round=frame.round,
-        first_index=frame.first_index,
-        start_ns=frame.start_ns,
-        latency_ns=frame.latency_ns,
-        changed=frame.changed,
-        outputs=frame.payload,
+def batch_event(frame: frames.Batch) -> pb.TrialEvent:
+    """Return the event of consecutive runs."""
+    return pb.TrialEvent(
+        batch=pb.Batch(
+            round=frame.round,
+            first_index=frame.first_index,
+            start_ns=frame.start_ns,
+            latency_ns=frame.latency_ns,
+            changed=frame.changed,
+            outputs=frame.payload,
+        )
     )
 
 

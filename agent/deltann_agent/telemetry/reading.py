@@ -32,7 +32,7 @@ _SILENT_GPU = "the GPU's driver does not tell, or it shares the main memory"
 
 
 class Telemetry:
-    """Readings of one trial; it counts throttling from the moment it is made.
+    """Readings of one trial; it counts throttling from the moment it is made, or begins anew.
 
     Parameters
     ----------
@@ -63,6 +63,11 @@ class Telemetry:
                 self._gpu = find_gpu(root)
             except NoGpuError as error:
                 self._no_gpu = str(error)
+
+    def begin_anew(self) -> None:
+        """Count throttling from now on."""
+        if self._emulated is None:
+            self._throttling = Throttling(self._root)
 
     def read(self, phase: pb.Reading.Phase.ValueType, worker_rss_bytes: int | None = None) -> pb.Reading:
         """Return the state now.

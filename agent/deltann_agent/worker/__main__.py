@@ -9,6 +9,7 @@ import traceback
 from typing import BinaryIO
 
 from deltann_agent import frames, memory
+from deltann_agent.worker.blocks import run_blocks
 from deltann_agent.worker.executor import Runtime, TrialError, first_line
 from deltann_agent.worker.measure import run_trial
 
@@ -46,9 +47,14 @@ def main() -> None:
         emit(failed("RUNTIME_MISSING", f"{doing}: {first_line(error)}", error))
         return
     emit(frames.Ready(runtime.threads_source))
-    while isinstance(order := _receive(source), frames.Order):
+    order = _receive(source)
+    while isinstance(order, frames.Order):
+        following = None
         try:
-            run_trial(order, runtime, emit, wait)
+            if order.rounds:
+                run_trial(order, runtime, emit, wait)
+            else:
+                following = run_blocks(order, runtime, emit, lambda: _receive(source))
         except _AgentGoneError:
             return
         except TrialError as error:
@@ -57,6 +63,7 @@ def main() -> None:
             traceback.print_exc()
             emit(failed("RUNTIME_ERROR", first_line(error), error))
         memory.give_back()
+        order = following or _receive(source)
 
 
 def failed(cause: str, message: str, error: BaseException | None) -> frames.Failed:

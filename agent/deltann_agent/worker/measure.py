@@ -6,9 +6,10 @@ from collections.abc import Callable
 from time import perf_counter_ns
 
 from deltann_agent import memory
-from deltann_agent.frames import Batch, Finished, Frame, Order, Started
-from deltann_agent.worker.executor import Executor, Runtime, TrialError, in_words
+from deltann_agent.frames import Batch, Finished, Frame, Order
+from deltann_agent.worker.executor import Executor, Runtime, TrialError
 from deltann_agent.worker.inputs import InputSet
+from deltann_agent.worker.loading import load
 
 BATCH_BYTES = 2**20
 BATCH_NS = 200_000_000
@@ -33,17 +34,7 @@ def run_trial(order: Order, runtime: Runtime, emit: Emit, wait: Wait) -> None:
     """
     memory.forget_peak()
     with InputSet(order) as inputs:
-        begun = perf_counter_ns()
-        executor = runtime.load(order)
-        memory.give_back()  # what loading has used and freed; part of it, and over before anything is timed
-        load_ns = perf_counter_ns() - begun
-        executor.set_input(inputs.buffer)
-        inputs.fill(0)
-        executor.feed()
-        first_run_ns = _run(executor)
-        _check_output(order, executor)
-        warmup_ns = sum(_run(executor) for _ in range(order.warmup_runs))
-        emit(Started(load_ns, first_run_ns, warmup_ns))
+        executor = load(order, runtime, inputs, emit)
         gc.disable()
         try:
             measuring_ns, running_ns = _measure(order, executor, inputs, emit, wait)
@@ -136,17 +127,3 @@ def _measure(order: Order, executor: Executor, inputs: InputSet, emit: Emit, wai
                 runs.send(round_, index + 1, more=more_rounds or index + 1 < order.count)
         runs.send(round_, 0, more=more_rounds)
     return perf_counter_ns() - origin_ns, runs.running_ns
-
-
-def _run(executor: Executor) -> int:
-    begun = perf_counter_ns()
-    executor.run()
-    return perf_counter_ns() - begun
-
-
-def _check_output(order: Order, executor: Executor) -> None:
-    output = executor.get_output()
-    if (output.shape, output.dtype.name) != (order.output_shape, order.output_dtype):
-        given = in_words(output.shape, output.dtype.name)
-        wanted = in_words(order.output_shape, order.output_dtype)
-        raise TrialError("BAD_OUTPUT", f"the model gives {given}, the trial expects {wanted}")

@@ -11,18 +11,21 @@ from rich.text import Text
 from deltann.cli.output import Format, FormatOption, err, error_json, out, print_json, say
 from deltann.cli.study_options import (
     Boards,
+    Budget,
     Devices,
     Images,
     Importers,
     InventoryFile,
     Levels,
     Limit,
+    Precision,
     RecipeName,
     Rounds,
     Runtimes,
     StudyWords,
     Subject,
     Threads,
+    TimingName,
 )
 from deltann.core.format import plural
 from deltann.run.events import Event, Note
@@ -43,6 +46,9 @@ def plan(
     recipe: RecipeName = None,
     limit: Limit = None,
     rounds: Rounds = None,
+    timing: TimingName = None,
+    precision: Precision = None,
+    budget: Budget = None,
     inventory: InventoryFile = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
@@ -51,7 +57,20 @@ def plan(
     [bold]Example:[/] deltann plan studies/demo.yaml
     """
     words = StudyWords(
-        subject, images, levels, runtimes, importers, devices, threads, boards, recipe, limit, rounds
+        subject,
+        images,
+        levels,
+        runtimes,
+        importers,
+        devices,
+        threads,
+        boards,
+        recipe,
+        limit,
+        rounds,
+        timing,
+        precision,
+        budget,
     )
     lab = Lab(inventory)
     studies = words.read(lab)

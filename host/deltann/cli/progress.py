@@ -17,6 +17,8 @@ from rich.table import Column
 
 from deltann.cli.output import err, say
 from deltann.core.artifact import BuildFailure
+from deltann.core.block import TimingEnd, TimingEndKind
+from deltann.core.format import plural
 from deltann.core.trial import Cause, Status, Trial
 from deltann.run.events import (
     BoardsChosen,
@@ -24,10 +26,13 @@ from deltann.run.events import (
     BuildsPlanned,
     Event,
     FolderMade,
+    LapDone,
     Note,
     RunsDone,
     Shipped,
     Step,
+    TimingEnded,
+    TimingStarted,
     TrialEnded,
     TrialsPlanned,
     TrialStarted,
@@ -70,6 +75,7 @@ class RunDisplay:
         self._several_boards = False
         self._runs: dict[str, _Bar] = {}
         self._runs_each = 0
+        self._timings: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -110,6 +116,15 @@ class RunDisplay:
                 self._advance(trial, runs)
             case TrialEnded():
                 self._show_trial(event)
+            case TimingStarted(board, variants, budget_s):
+                words = self._on(board, f"{plural(variants, 'variant')} take turns")
+                self._timings[board] = self._progress.add_task(words, total=round(budget_s))
+            case LapDone(board, laps, precision, spent_s):
+                known = "" if precision is None else f", ±{precision:.1%}"
+                words = self._on(board, f"{plural(laps, 'lap')}{known}" if laps else "soaking")
+                self._progress.update(self._timings[board], description=words, completed=round(spent_s))
+            case TimingEnded(end, asked):
+                self._show_timing(end, asked)
 
     def _show_build(self, label: str, result: object, cached: bool) -> None:
         if self._builds is not None:
@@ -130,6 +145,19 @@ class RunDisplay:
             say(err, f"{label}: {record.cause}: {record.message}{ending}", head="failed", style="red")
         if event.settled and record.cause is None:
             self._advance(record.trial, self._runs_each, settled=True)
+
+    def _show_timing(self, end: TimingEnd, asked: float) -> None:
+        self._progress.remove_task(self._timings.pop(end.board))
+        reached = "unknown" if end.precision is None else f"±{end.precision:.2%}"
+        text = f"{plural(end.laps, 'lap')} in {end.spent_s:.0f} s, ratios of times to {reached}"
+        say(err, self._on(end.board, text), head="timed", style="dim")
+        if end.kind is TimingEndKind.BUDGET and (end.precision is None or end.precision > asked):
+            say(
+                err,
+                self._on(end.board, f"±{asked:.2%} was asked for, and the budget did not reach that far"),
+                head="note:",
+                style="yellow",
+            )
 
     def _on(self, board: str, text: str) -> str:
         return f"{board}: {text}" if self._several_boards else text

@@ -22,18 +22,21 @@ from deltann.cli.output import (
 from deltann.cli.progress import RunDisplay
 from deltann.cli.study_options import (
     Boards,
+    Budget,
     Devices,
     Images,
     Importers,
     InventoryFile,
     Levels,
     Limit,
+    Precision,
     RecipeName,
     Rounds,
     Runtimes,
     StudyWords,
     Subject,
     Threads,
+    TimingName,
 )
 from deltann.compare.face import to_json
 from deltann.core.errors import DeltannError, IncompleteRunError, MissingPackageError, ModelError
@@ -62,6 +65,9 @@ def run(
     recipe: RecipeName = None,
     limit: Limit = None,
     rounds: Rounds = None,
+    timing: TimingName = None,
+    precision: Precision = None,
+    budget: Budget = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Go on with this run folder.", show_default=False)
     ] = None,
@@ -82,7 +88,20 @@ def run(
     deltann run --resume runs/demo-20260101-120000
     """
     words = StudyWords(
-        subject, images, levels, runtimes, importers, devices, threads, boards, recipe, limit, rounds
+        subject,
+        images,
+        levels,
+        runtimes,
+        importers,
+        devices,
+        threads,
+        boards,
+        recipe,
+        limit,
+        rounds,
+        timing,
+        precision,
+        budget,
     )
     lab = Lab(inventory)
     if resume is not None:

@@ -78,6 +78,24 @@ Rounds = Annotated[
     int | None,
     typer.Option("--rounds", min=1, help="How often each image is run.", rich_help_panel=_PANEL),
 ]
+TimingName = Annotated[
+    str | None,
+    typer.Option(
+        "--timing",
+        help="Let the variants of a board take turns, and time them: cold, warm or soaked.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision", help="How well to know each ratio of times, e.g. 2%.", rich_help_panel=_PANEL
+    ),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option("--budget", help="Time for taking turns on a board, e.g. 2min.", rich_help_panel=_PANEL),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +113,9 @@ class StudyWords:
     recipe: str | None
     limit: int | None
     rounds: int | None
+    timing: str | None = None
+    precision: str | None = None
+    budget: str | None = None
 
     def given(self) -> list[str]:
         """Return what was said, by the words of the command line."""
@@ -136,6 +157,9 @@ class StudyWords:
             recipe=self.recipe,
             limit=self.limit,
             rounds=self.rounds,
+            timing=self.timing,
+            precision=self.precision,
+            budget=self.budget,
             known_boards=lab.known_boards,
         )
         return (study,)

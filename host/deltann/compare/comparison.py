@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from deltann.compare.answers import RANKINGS_KEPT_BYTES, Answers, answers_of
 from deltann.compare.findings import find
 from deltann.compare.labels import UNLABELLED, beyond_classes, compare_labels, right_answers, true_classes
+from deltann.compare.laps import latencies_in_turns
 from deltann.compare.tensors import compare_tensors
-from deltann.compare.times import compare_times, timing_of
+from deltann.compare.times import Turns, compare_times, timing_of
 from deltann.core.comparison import (
     Comparison,
     LabelComparison,
@@ -82,14 +83,19 @@ def compare_pairs(
     ]
     truth = true_classes(data.samples)
     truths = [_truth_for(found, data, truth) for found in answers]
-    summaries = tuple(map(_summarize, data.trials, answers, truths))
+    in_turns = latencies_in_turns(data.blocks)
+    summaries = tuple(
+        _summarize(trial, found, of_trial, in_turns.get(trial.trial_id))
+        for trial, found, of_trial in zip(data.trials, answers, truths, strict=True)
+    )
     timings = [
         None
         if trial.measurement is None or trial.emulated or trial.trial_id in untimed
         else timing_of(trial.measurement)
         for trial in data.trials
     ]
-    times = compare_times(timings, [(a, b) for a, b, _ in oriented], thresholds, seed)
+    turns = Turns([(trial.trial_id, trial.board) for trial in data.trials], data.blocks, seed)
+    times = compare_times(timings, [(a, b) for a, b, _ in oriented], thresholds, seed, turns)
     pairs = []
     for (a, b, factor), time in zip(oriented, times, strict=True):
         labels, tensors = _compare_outputs(answers[a], answers[b], data.samples, truths[a], thresholds)
@@ -150,8 +156,15 @@ def _compare_outputs(
     return compare_labels(a, b, samples, truth, thresholds.near_tie_factor), compare_tensors(a, b)
 
 
-def _summarize(trial: TrialResult, answers: Answers | None, truth: NDArray[np.int64]) -> TrialSummary:
+def _summarize(
+    trial: TrialResult,
+    answers: Answers | None,
+    truth: NDArray[np.int64],
+    in_turns: NDArray[np.int64] | None,
+) -> TrialSummary:
     latencies = None if trial.measurement is None else trial.measurement.latency_ns
+    if in_turns is not None:
+        latencies = in_turns
     p5, median, p95 = (
         (None, None, None)
         if latencies is None or not len(latencies)

@@ -1,13 +1,15 @@
 """How long two trials take: the ratio of medians, its interval, a rank test, corrected for many pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deltann.compare.blocks import row_blocks
+from deltann.compare.laps import Laps, compare_in_laps, noise_floor
+from deltann.compare.ranks import rank_sum, signed_rank
+from deltann.core.block import Block
 from deltann.core.comparison import Thresholds, TimeComparison
 from deltann.core.record import Measurement
 
@@ -33,6 +35,36 @@ class Timing:
     runs: NDArray[np.float64]
 
 
+class Turns:
+    """The trials of a run that took turns, board by board.
+
+    Parameters
+    ----------
+    trials
+        Id and board of each trial; indices are those of `compare_times`.
+    blocks
+        Of all boards.
+    """
+
+    def __init__(self, trials: Sequence[tuple[str, str]], blocks: Iterable[Block], seed: int) -> None:
+        self._trials = trials
+        self._laps: dict[str, Laps] = {}
+        for block in blocks:
+            self._laps.setdefault(block.place.board, Laps()).add(block)
+        self._floors = {
+            board: noise_floor(laps, [trial for trial, at in trials if at == board], seed)
+            for board, laps in self._laps.items()
+        }
+
+    def compare(self, a: int, b: int, seed: int) -> TimeComparison | None:
+        """Return how two trials compare; None where they did not take turns with each other often enough."""
+        (one, board), (other, other_board) = self._trials[a], self._trials[b]
+        if board != other_board or board not in self._laps:
+            return None
+        log_ratios = self._laps[board].log_ratios((one, False), (other, False))
+        return compare_in_laps(log_ratios, seed, self._floors[board])
+
+
 def timing_of(measurement: Measurement) -> Timing:
     """Return the latencies of a trial, by input."""
     order = np.lexsort((measurement.round_index, measurement.sample_index))
@@ -49,6 +81,7 @@ def compare_times(
     pairs: Sequence[tuple[int, int]],
     thresholds: Thresholds,
     seed: int,
+    turns: Turns | None = None,
 ) -> list[TimeComparison | None]:
     """Return the comparison of each pair; None where a side has no timing or both have a single run.
 
@@ -60,12 +93,15 @@ def compare_times(
         Indices of a and b.
     seed
         Of the bootstrap: the same seed gives the same intervals.
+    turns
+        Of the trials that took turns; what these say of a pair goes before what the others do.
 
     Notes
     -----
-    Where both trials measured the same six inputs or more (fewer can never reach significance), the unit
-    is the input: the interval is the percentile bootstrap of the ratio of medians that draws inputs, the
-    same ones for both sides, with all their rounds; the test is Wilcoxon's signed-rank test on the medians
+    Where both trials took turns on one board, `compare_in_laps` says how they compare. Where both measured
+    the same six inputs or more (fewer can never reach significance), the unit is the input: the interval is
+    the percentile bootstrap of the ratio of medians that draws inputs, the same ones for both sides, with all
+    their rounds; the test is Wilcoxon's signed-rank test on the medians
     of each input, the effect the matched rank-biserial correlation (W+ - W-) / (W+ + W-).
     Else the unit is the run: both sides are drawn on their own, the test is that of Mann and Whitney, the
     effect 2 U / (n m) - 1. P-values are corrected for all pairs after Holm.
@@ -75,7 +111,10 @@ def compare_times(
     `min_effect`.
     """
     bootstrap = _Bootstrap(timings, seed)
-    found = [_compare(timings[a], timings[b], bootstrap, a, b) for a, b in pairs]
+    found = [
+        (turns and turns.compare(a, b, seed)) or _compare(timings[a], timings[b], bootstrap, a, b)
+        for a, b in pairs
+    ]
     corrected = iter(holm(np.array([time.p_value for time in found if time is not None])))
     return [None if time is None else _judge(time, float(next(corrected)), thresholds) for time in found]
 
@@ -129,10 +168,10 @@ def _compare(
         return None
     if len(a.inputs) >= MIN_PAIRED_INPUTS and np.array_equal(a.inputs, b.inputs):
         ratios = bootstrap.paired(j) / bootstrap.paired(i)
-        p_value, effect = _signed_rank(np.median(b.runs, axis=1) - np.median(a.runs, axis=1))
+        p_value, effect = signed_rank(np.median(b.runs, axis=1) - np.median(a.runs, axis=1))
     else:
         ratios = bootstrap.unpaired(b, 1) / bootstrap.unpaired(a, 0)
-        p_value, effect = _rank_sum(a.runs.ravel(), b.runs.ravel())
+        p_value, effect = rank_sum(a.runs.ravel(), b.runs.ravel())
     low, high = np.percentile(ratios, [2.5, 97.5])
     ratio = float(np.median(b.runs) / np.median(a.runs))
     return TimeComparison(ratio, (float(low), float(high)), p_value, p_value, effect, differs=False)
@@ -140,29 +179,11 @@ def _compare(
 
 def _judge(time: TimeComparison, p_corrected: float, thresholds: Thresholds) -> TimeComparison:
     low, high = time.ci95
+    change = max(time.ratio, 1 / time.ratio) - 1
     differs = (
         p_corrected < thresholds.significance
         and abs(time.ratio - 1) >= thresholds.min_effect
+        and change > (time.floor or 0.0)
         and not low <= 1 <= high
     )
     return replace(time, p_corrected=p_corrected, differs=differs)
-
-
-def _signed_rank(differences: NDArray[np.float64]) -> tuple[float, float]:
-    from scipy.stats import rankdata, wilcoxon
-
-    moved = differences[differences != 0]
-    if not len(moved):
-        return 1.0, 0.0
-    ranks: Any = rankdata(np.abs(moved))
-    effect = float((np.sign(moved) * ranks).sum() / ranks.sum())
-    return float(wilcoxon(moved).pvalue), effect
-
-
-def _rank_sum(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
-    from scipy.stats import mannwhitneyu
-
-    if np.ptp(np.concatenate([a, b])) == 0:
-        return 1.0, 0.0
-    test = mannwhitneyu(b, a, alternative="two-sided")
-    return float(test.pvalue), float(2 * test.statistic / (len(a) * len(b)) - 1)

@@ -142,6 +142,10 @@ class TimeComparison:
         Rank-biserial correlation, -1..1: over 0, b tends to be slower.
     differs
         Whether this is called a difference under the thresholds.
+    laps
+        In how many laps the two took turns; None where they were measured one after the other.
+    floor
+        The board's noise floor, a share: what the ratio of a variant to itself reaches; None: not measured.
     """
 
     ratio: float
@@ -150,6 +154,8 @@ class TimeComparison:
     p_corrected: float
     effect: float
     differs: bool
+    laps: int | None = None
+    floor: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

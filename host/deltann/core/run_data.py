@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from deltann.core.block import Block, TimingEnd
 from deltann.core.conversion import RouteRecord
 from deltann.core.inputs import Sample, Thumbnails, UnreadableImage
 from deltann.core.model import LabelSpace, Recipe
@@ -77,6 +78,8 @@ class RunData:
         What converting the model showed, by route.
     input_digest
         sha256 of the prepared input set.
+    blocks, timings
+        Of variants that took turns: every block, board by board in the order they ran, and how it ended.
     """
 
     path: Path
@@ -94,3 +97,5 @@ class RunData:
     recipe: Recipe | None = None
     conversions: tuple[RouteRecord, ...] = ()
     input_digest: str = ""
+    blocks: tuple[Block, ...] = ()
+    timings: tuple[TimingEnd, ...] = ()

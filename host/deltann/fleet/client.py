@@ -14,12 +14,20 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deltann.core.artifact import Artifact
+from deltann.core.block import Block, Place
 from deltann.core.errors import BoardError
 from deltann.core.inputs import InputSet
 from deltann.core.record import KernelTime, Measurement, Reading
+from deltann.core.timing import Timing, TimingState
 from deltann.core.trial import Cause, Trial
+from deltann.fleet.block_wire import BlockEvents, block_to_proto
 from deltann.fleet.channel import UNIX, BoardBusyError, board_error, open_channel
-from deltann.fleet.wire import TrialEvents, cause_from_proto, trial_to_proto, worker_to_proto
+from deltann.fleet.wire import (
+    TrialEvents,
+    cause_from_proto,
+    trial_to_proto,
+    worker_to_proto,
+)
 from deltann_proto.v1 import agent_pb2 as pb
 from deltann_proto.v1.agent_pb2_grpc import AgentStub
 
@@ -220,6 +228,38 @@ class BoardClient:
         finally:
             call.cancel()
         return end_of(events)
+
+    async def run_block(
+        self,
+        lease_id: str,
+        trial: Trial,
+        artifact: Artifact,
+        inputs: InputSet,
+        place: Place,
+        timing: Timing,
+        *,
+        fresh: bool,
+    ) -> Block:
+        """Run one block and return it, not judged yet; trouble on the board or the way to it is a value.
+
+        Parameters
+        ----------
+        fresh
+            Whether the model is to be loaded anew.
+        """
+        order = trial_to_proto(lease_id, trial, artifact, inputs)
+        events = BlockEvents(place, cold=timing.state is TimingState.COLD)
+        call = self._stub.RunBlock(
+            block_to_proto(order, place, timing, fresh=fresh), timeout=trial.protocol.deadline_s + GRACE_S
+        )
+        try:
+            async for event in call:
+                events.add(event)
+        except grpc.aio.AioRpcError as error:
+            events.fail(*_call_failure(error))
+        finally:
+            call.cancel()
+        return events.block()
 
     async def _upload(self, lease_id: str, blob: Blob) -> None:
         deadline_s = UPLOAD_DEADLINE_S + blob.size_bytes / SLOWEST_UPLOAD_BYTES_PER_S

@@ -24,6 +24,7 @@ from typing import Any, Self
 import numpy as np
 
 from deltann.core.artifact import Artifact, BuildFailure
+from deltann.core.block import Block, TimingEnd
 from deltann.core.conversion import RouteRecord
 from deltann.core.errors import ResultsError
 from deltann.core.inputs import InputSet, Sample
@@ -33,6 +34,7 @@ from deltann.core.record import TrialRecord
 from deltann.core.run_data import EnvironmentFact, RunData, TrialResult
 from deltann.core.trial import Cause, Status
 from deltann.results import rows
+from deltann.results.block_rows import block_row, blocks_of, timing_of, timing_row
 from deltann.results.conversions import CONVERSIONS_FILE, conversions_json, read_conversions
 from deltann.results.header import RunHeader, header_json, read_header
 from deltann.results.outputs import StoredOutputs
@@ -238,6 +240,45 @@ class RunFolder:
             finally:
                 give_back()
 
+    def write_blocks(self, board: str, blocks: Sequence[Block]) -> None:
+        """Write blocks of a board, after those that are there.
+
+        Raises
+        ------
+        ResultsError
+            If they cannot be written.
+        """
+        number = len(self._files_of("blocks", board))
+        with self._writing():
+            self._write_rows("blocks", f"{board}-{number:05}", [block_row(block) for block in blocks])
+
+    def write_timing(self, end: TimingEnd) -> None:
+        """Write how the timing of a board ended; raises ResultsError if it cannot be written."""
+        with self._writing():
+            self._write_rows("timings", end.board, [timing_row(end)])
+
+    def blocks(self, board: str) -> tuple[Block, ...]:
+        """Return the blocks of a board, in the order they ran.
+
+        Raises
+        ------
+        ResultsError
+            If a file is damaged.
+        """
+        return tuple(
+            block
+            for file in self._files_of("blocks", board)
+            for block in blocks_of(read_table(file, "blocks").to_pylist())
+        )
+
+    def timings(self) -> tuple[TimingEnd, ...]:
+        """Return how the timing of each board ended that has ended; raises ResultsError as `blocks`."""
+        return tuple(
+            timing_of(row)
+            for file in self.finished_files("timings")
+            for row in read_table(file, "timings").to_pylist()
+        )
+
     def attempts(self) -> dict[str, list[AttemptEnd]]:
         """Return how the finished attempts at each trial ended, by trial id, in their order.
 
@@ -293,9 +334,14 @@ class RunFolder:
             thumbnails=StoredThumbnails(self._file("samples", "samples")),
             conversions=read_conversions(self.path / CONVERSIONS_FILE),
             input_digest=header.input_digest,
+            blocks=tuple(block for board in header.boards for block in self.blocks(board)),
+            timings=self.timings(),
         )
         give_back()
         return data
+
+    def _files_of(self, table: str, board: str) -> list[Path]:
+        return [file for file in self.finished_files(table) if file.stem.rpartition("-")[0] == board]
 
     def _last_attempts(self) -> list[rows.Row]:
         last: dict[str, rows.Row] = {}

@@ -8,6 +8,10 @@ History of the schema
     `telemetry` has what holds a board back, its power and its GPU.
 3
     `trials` has the factor `device`.
+4
+    `trials` has the factors of routes, quantisation, engines and the runtimes' own options.
+5
+    `blocks` and `timings` are there: variants that took turns.
 
 A table of an older schema is read as one of this schema: the columns it lacks are null.
 """
@@ -19,7 +23,7 @@ from typing import Any
 from deltann.core.errors import MissingPackageError
 from deltann.results.tables import TABLES, Table
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 VERSION_KEY = "deltann_schema_version"
 
 

@@ -1,11 +1,11 @@
 """The tables of a run folder: names, columns, types, units and meanings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from deltann.core.factors import BOARD_FACTOR, FACTORS
 
-Scope = Literal["run", "build", "attempt"]
+Scope = Literal["run", "build", "attempt", "board", "launch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table: a folder of Parquet files, one file for each run, build or attempt."""
+    """One table: a folder of Parquet files, one file for each of what its scope says."""
 
     name: str
     scope: Scope
@@ -257,6 +257,9 @@ _TELEMETRY = Table(
     ),
 )
 
+# Of a look at the board: which one it was says the block.
+_NOT_READ = ("trial_id", "attempt", "reading_index", "phase")
+
 _KERNELS = Table(
     "kernels",
     "attempt",
@@ -267,6 +270,68 @@ _KERNELS = Table(
         Column("name", "string", "name of the kernel"),
         Column("duration_ns", "int64", "time it took", "ns"),
         Column("output_shape", "list<int64>", "shape of its output"),
+    ),
+)
+
+_READING = tuple(
+    replace(column, nullable=True, since=1) for column in _TELEMETRY.columns if column.name not in _NOT_READ
+)
+
+_BLOCKS = Table(
+    "blocks",
+    "launch",
+    "One row for each block of variants that took turns: consecutive runs of one, and the board right after. "
+    "There is a file for each time that all models of a board were loaded anew.",
+    (
+        Column("board", "string", "the board"),
+        Column("trial_id", "string", "the trial whose variant it is of"),
+        Column("twin", "bool", "whether it is of the second copy of the variant, for the noise floor"),
+        Column("lap", "int32", "which lap, from 0: in each lap every variant has its turn"),
+        Column("turn", "int32", "which turn within the lap, from 0"),
+        Column("launch", "int32", "how often everything was loaded anew before"),
+        Column("phase", "string", "`soak`: before the board had its equilibrium; `measure`"),
+        Column("started_unix_ns", "int64", "the host's clock at the start, since 1970", "ns"),
+        Column(
+            "latency_ns",
+            "list<int64>",
+            "the executor's run alone, in the order they ran; empty where the block failed",
+            "ns",
+        ),
+        Column("verdict", "string", "`valid`, `suspect` or `invalid`: an invalid block counts for nothing"),
+        Column("reasons", "list<string>", "why the verdict is not `valid`"),
+        Column("cause", "string", "why the block failed; null where it did not", nullable=True),
+        Column("message", "string", "the failure in words; empty where it did not fail"),
+        Column("peak_rss_bytes", "int64", "largest resident memory of the worker", "byte", nullable=True),
+        Column("spawn_ns", "int64", "start of the worker; null: the model was loaded", "ns", nullable=True),
+        Column("load_ns", "int64", "from the artifact's file to a ready executor", "ns", nullable=True),
+        Column("first_run_ns", "int64", "the first run after loading", "ns", nullable=True),
+        Column("warmup_ns", "int64", "the other untimed runs together", "ns", nullable=True),
+        Column("warmup_runs", "int32", "how many those were", nullable=True),
+        Column("steady", "bool", "whether the last two windows of them agreed", nullable=True),
+        Column("wall_ns", "int64", "from the first timed run to the last", "ns", nullable=True),
+        Column("cpu_ns", "int64", "processor time of all threads of the worker", "ns", nullable=True),
+        Column("voluntary_switches", "int64", "how often its threads waited", nullable=True),
+        Column("involuntary_switches", "int64", "how often they lost their core", nullable=True),
+        Column("major_faults", "int64", "pages that came from the disk", nullable=True),
+        Column("cpu_stalled_ns", "int64", "some process waited for a core", "ns", nullable=True),
+        Column("memory_stalled_ns", "int64", "some process waited for memory", "ns", nullable=True),
+        Column("stolen_ns", "int64", "the host beneath ran something else, all cores", "ns", nullable=True),
+        *_READING,
+    ),
+)
+
+_TIMINGS = Table(
+    "timings",
+    "board",
+    "One row for each board whose variants took turns to the end.",
+    (
+        Column("board", "string", "the board"),
+        Column("kind", "string", "why it ended: `precision`, `budget`, `laps` or `failed`"),
+        Column("precision", "float64", "half the widest pair's 95 % interval; null: unknown", nullable=True),
+        Column("laps", "int32", "laps in which every variant has a block that counts"),
+        Column("spent_s", "float64", "wall time, soaking not counted", "s"),
+        Column("deciding_s", "float64", "of it judging blocks and working out the precision", "s"),
+        Column("protocol", "string", "how they took turns, as JSON"),
     ),
 )
 
@@ -282,6 +347,8 @@ TABLES: dict[str, Table] = {
         _LATENCIES,
         _TELEMETRY,
         _KERNELS,
+        _BLOCKS,
+        _TIMINGS,
     )
 }
 ATTEMPT_TABLES: tuple[str, ...] = tuple(name for name, table in TABLES.items() if table.scope == "attempt")

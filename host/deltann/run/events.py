@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deltann.core.artifact import Artifact, BuildFailure
+from deltann.core.block import TimingEnd
 from deltann.core.record import TrialRecord
 from deltann.core.trial import Trial
 
@@ -94,6 +95,43 @@ class TrialEnded:
     settled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TimingStarted:
+    """The variants of a board begin to take turns; `budget_s` is the time they may have."""
+
+    board: str
+    variants: int
+    budget_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LapDone:
+    """Every variant of a board had one more turn.
+
+    Attributes
+    ----------
+    laps
+        So far; 0 while the board comes to its equilibrium.
+    precision
+        Reached so far; None where it is not known yet.
+    spent_s
+        Of the budget.
+    """
+
+    board: str
+    laps: int
+    precision: float | None
+    spent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimingEnded:
+    """The timing of a board has ended and is on disk; `asked` is the precision that the study names."""
+
+    end: TimingEnd
+    asked: float
+
+
 Event = (
     Step
     | Note
@@ -106,5 +144,8 @@ Event = (
     | TrialStarted
     | RunsDone
     | TrialEnded
+    | TimingStarted
+    | LapDone
+    | TimingEnded
 )
 Listener = Callable[[Event], None]

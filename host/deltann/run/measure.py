@@ -3,22 +3,20 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 
 from deltann.core.artifact import Artifact, BuildFailure
-from deltann.core.board import BoardFacts
 from deltann.core.errors import BoardError
-from deltann.core.inputs import InputSet
 from deltann.core.record import TrialRecord
-from deltann.core.trial import RETRIED_CAUSES, Cause, Status, Trial
+from deltann.core.trial import Cause, Status, Trial
 from deltann.fleet.channel import BoardBusyError, BoardFullError
 from deltann.fleet.client import BoardClient, TrialEnd, blob_of
 from deltann.fleet.local import LOCAL_BOARD
 from deltann.run.clocks import ClockWatch
-from deltann.run.events import Listener, Note, RunsDone, Shipped, TrialEnded, TrialStarted
-from deltann.run.fleet import BoardAccess
-from deltann.run.quarantine import Company, Patience, Quarantine
+from deltann.run.events import Note, RunsDone, Shipped, TrialEnded, TrialStarted
+from deltann.run.quarantine import Company, Quarantine
+from deltann.run.sitting import Hold, Sitting, TimingTask
+from deltann.run.timing import time_board
 
 QUEUE_POLL_S = 2.0
 
@@ -29,78 +27,6 @@ _BUILD_CAUSES = {
     "refused": Cause.BUILD_REFUSED,
     "missing": Cause.BUILD_MISSING,
 }
-
-
-@dataclass(slots=True)
-class Attempts:
-    """How often each trial was tried, over all sittings of a run.
-
-    Attributes
-    ----------
-    allowed
-        1 or more.
-    made
-        Attempts that are recorded, by trial id.
-    untried
-        How many of them never came to anything, and use none of the allowed ones up.
-    """
-
-    allowed: int
-    made: dict[str, int] = field(default_factory=dict)
-    untried: dict[str, int] = field(default_factory=dict)
-
-    def begin(self, trial: Trial) -> int:
-        """Return the number of the attempt that begins now, from 1."""
-        self.made[trial.trial_id] = self.made.get(trial.trial_id, 0) + 1
-        return self.made[trial.trial_id]
-
-    def settled_by(self, trial_id: str, cause: Cause | None) -> bool:
-        """Return whether no further attempt is due after one that ended so."""
-        spent = self.made[trial_id] - self.untried.get(trial_id, 0)
-        return cause not in RETRIED_CAUSES or spent >= self.allowed
-
-
-@dataclass(frozen=True, slots=True)
-class Sitting:
-    """What measuring on one board needs.
-
-    Attributes
-    ----------
-    board
-        Connected to again after it was lost.
-    facts
-        What it was when the run began; after a loss it must be the same.
-    patience
-        How it is waited for.
-    artifacts
-        By build key, of the builds that succeeded.
-    inputs_of
-        The inputs as a trial takes them.
-    record
-        Writes one attempt to disk, durably.
-    unreached
-        Why it did not answer when it was asked what it is; None when it did.
-    """
-
-    board: BoardAccess
-    facts: BoardFacts
-    patience: Patience
-    artifacts: Mapping[str, Artifact]
-    inputs_of: Callable[[Trial], InputSet]
-    attempts: Attempts
-    record: Callable[[TrialRecord], None]
-    listener: Listener
-    unreached: BoardError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Hold:
-    """A board held: its client, the lease, how long it took to get it, and what is seen of its clock."""
-
-    client: BoardClient
-    lease_id: str
-    waited_s: float
-    clock: ClockWatch
 
 
 async def measure_all(sittings: Sequence[Sitting], trials: Sequence[Trial]) -> None:
@@ -118,7 +44,7 @@ async def measure_all(sittings: Sequence[Sitting], trials: Sequence[Trial]) -> N
         sitting.board.name: [trial for trial in trials if trial.board == sitting.board.name]
         for sitting in sittings
     }
-    busy = [sitting for sitting in sittings if due[sitting.board.name]]
+    busy = [sitting for sitting in sittings if due[sitting.board.name] or sitting.timing]
     lost = []
     for group in (
         [sitting for sitting in busy if sitting.board.name == LOCAL_BOARD],
@@ -164,8 +90,22 @@ async def measure(
             trouble = await _visit(sitting, quarantine, company, waiting)
             if len(waiting) < before:
                 quarantine.forget_losses()
+        if sitting.timing is not None:
+            return await _time(sitting, sitting.timing, quarantine)
     finally:
         company.leave(sitting.board.name)
+    return None
+
+
+async def _time(sitting: Sitting, task: TimingTask, quarantine: Quarantine) -> BoardError | None:
+    """Time the board's variants against each other; a board that is lost meanwhile is left to a resume."""
+    try:
+        async with _held_board(sitting, quarantine) as hold:
+            await time_board(sitting, task, hold)
+    except BoardError as error:
+        hint = "`deltann run --resume` goes on with it."
+        sitting.listener(Note(f"{error} Its variants are not timed against each other to the end; {hint}"))
+        return error
     return None
 
 
@@ -212,7 +152,7 @@ async def _visit(
 
 
 async def _measure_while_held(
-    sitting: Sitting, hold: _Hold, company: Company, waiting: list[Trial]
+    sitting: Sitting, hold: Hold, company: Company, waiting: list[Trial]
 ) -> BoardError | None:
     waited_s = hold.waited_s
     full: BoardFullError | None = None
@@ -230,12 +170,14 @@ async def _measure_while_held(
             settled = sitting.attempts.settled_by(trial.trial_id, end.cause)
             if settled:
                 waiting.remove(trial)
+            if end.cause is None and sitting.timing is not None:
+                sitting.timing.measured.add(trial.trial_id)
             if end.cause in {Cause.AGENT_LOST, Cause.LEASE_LOST}:
                 return BoardError(end.message, where=f"board {trial.board}")
     return full
 
 
-async def _send_files(sitting: Sitting, hold: _Hold, trial: Trial) -> None:
+async def _send_files(sitting: Sitting, hold: Hold, trial: Trial) -> None:
     artifact, inputs = sitting.artifacts[trial.build_key], sitting.inputs_of(trial)
     blobs = [blob_of(artifact.path, artifact.digest), blob_of(inputs.path, inputs.digest)]
     shipment, _ = await asyncio.gather(
@@ -244,7 +186,7 @@ async def _send_files(sitting: Sitting, hold: _Hold, trial: Trial) -> None:
     sitting.listener(Shipped(trial.board, shipment.sent_bytes, shipment.present_blobs))
 
 
-async def _attempt(sitting: Sitting, hold: _Hold, trial: Trial, waited_s: float) -> TrialEnd:
+async def _attempt(sitting: Sitting, hold: Hold, trial: Trial, waited_s: float) -> TrialEnd:
     artifact, inputs = sitting.artifacts[trial.build_key], sitting.inputs_of(trial)
     attempt = sitting.attempts.begin(trial)
     sitting.listener(TrialStarted(trial, attempt))
@@ -269,13 +211,13 @@ async def _attempt(sitting: Sitting, hold: _Hold, trial: Trial, waited_s: float)
 
 
 @contextlib.asynccontextmanager
-async def _held_board(sitting: Sitting, quarantine: Quarantine) -> AsyncIterator[_Hold]:
+async def _held_board(sitting: Sitting, quarantine: Quarantine) -> AsyncIterator[Hold]:
     async with sitting.board.connect() as client, contextlib.AsyncExitStack() as held:
         await quarantine.end(client)
         asked = time.monotonic()
         lease_id = await _take_turn(sitting, client, held)
         clock = ClockWatch(sitting.board.name, sitting.listener)
-        yield _Hold(client, lease_id, time.monotonic() - asked, clock)
+        yield Hold(client, lease_id, time.monotonic() - asked, clock)
 
 
 async def _take_turn(sitting: Sitting, client: BoardClient, held: contextlib.AsyncExitStack) -> str:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from deltann.core.artifact import Artifact, BuildFailure
 from deltann.core.errors import DeltannError, MissingPackageError, ModelError, ResultsError
@@ -25,13 +26,15 @@ from deltann.run.checkup import host_facts
 from deltann.run.events import BoardsChosen, FolderMade, Listener, Note, Step, TrialsPlanned
 from deltann.run.fleet import THE_USUAL_LAB, AbsentBoard, BoardAccess, Lab, identity_of, open_boards
 from deltann.run.history import remember_latency
-from deltann.run.measure import Attempts, Sitting, measure_all, record_unmeasured
+from deltann.run.measure import measure_all, record_unmeasured
 from deltann.run.prepare import Prepared, prepare
 from deltann.run.quarantine import NO_PATIENCE, THE_USUAL_PATIENCE
 from deltann.run.remembered import recall_boards, remember_boards
 from deltann.run.signals import ended_in_order
+from deltann.run.sitting import Attempts, Sitting, TimingTask
 from deltann.run.survey import Memory, make_survey
 from deltann.run.suspects import suspect_recipes
+from deltann.run.timing_tasks import timing_tasks
 from deltann.run.workshop import Workshop, limits_of
 from deltann.study.plan import Plan
 from deltann.study.study import Study
@@ -214,7 +217,8 @@ async def _execute(
     attempts, unsettled = due_trials(folder, prepared.plan.trials, prepared.survey.study.max_attempts)
     _say_who_waits(folder, unsettled, listener)
     due = [trial for trial in unsettled if trial.board not in absent]
-    sittings, ready = await build_trials(prepared, boards, folder, attempts, due, listener)
+    timing = timing_tasks(prepared, folder, absent)
+    sittings, ready = await build_trials(prepared, boards, folder, attempts, due, listener, timing)
     runs_each = len(prepared.inputs.samples) * prepared.survey.study.protocol.rounds
     listener(TrialsPlanned(Counter(trial.board for trial in ready), runs_each))
     await measure_all(list(sittings.values()), ready)
@@ -249,8 +253,14 @@ async def build_trials(
     attempts: Attempts,
     due: Sequence[Trial],
     listener: Listener,
+    timing: Mapping[str, TimingTask] = MappingProxyType({}),
 ) -> tuple[dict[str, Sitting], list[Trial]]:
     """Build what trials need, and record those that cannot run; return the others, and where they can.
+
+    Parameters
+    ----------
+    timing
+        By the boards' names, what is to be timed on them when the trials are through.
 
     Returns
     -------
@@ -260,7 +270,8 @@ async def build_trials(
         Those with an artifact.
     """
     listener(Step("Building"))
-    jobs = prepared.workshop.jobs(trial for trial in due if trial.missing is None)
+    timed = [trial for task in timing.values() for trial in task.trials]
+    jobs = prepared.workshop.jobs(trial for trial in (*due, *timed) if trial.missing is None)
     results = await build_all(jobs, folder.write_build, listener)
     artifacts, failures = _split(results)
     record = recorder(folder)
@@ -275,6 +286,7 @@ async def build_trials(
             record=record,
             listener=listener,
             unreached=prepared.survey.unreached.get(board.name),
+            timing=timing.get(board.name),
         )
         for board in boards
     }

@@ -24,6 +24,7 @@ from deltann.core.factors import (
     TorchMode,
 )
 from deltann.core.passes import LEVELS, PASSES
+from deltann.core.timing import TimingState
 from deltann.core.variant import DETECTED_CPU
 from deltann.core.words import suggest
 from deltann.study.refusal import refusal
@@ -136,6 +137,10 @@ def _distinct_boards(values: list[str]) -> list[str]:
 def _as_named(value: Any) -> Any:
     """Return one word as a mapping with the key `name`, and anything else as it is."""
     return {"name": value} if isinstance(value, str) else value
+
+
+def _as_state(value: Any) -> Any:
+    return {"state": value} if isinstance(value, str) else value
 
 
 def _as_images(value: Any) -> Any:
@@ -271,6 +276,56 @@ class ProtocolShape(Shape):
     kernels: bool = False
 
 
+class WarmUpShape(Shape):
+    """Untimed runs after loading."""
+
+    time: DurationS = 0.5
+    agreement: Share = 0.02
+    limit: DurationS = 10.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.time > self.limit:
+            raise refusal(
+                f"the warm-up takes {self.time:g} s at least and {self.limit:g} s at most",
+                "Raise limit, or lower time",
+            )
+        return self
+
+
+class TimingShape(Shape):
+    """How variants take turns on a board; a word alone is the state."""
+
+    state: Annotated[TimingState, Field(strict=False), _known(TimingState, "state")] = TimingState.WARM
+    input: Annotated[str, _known(("repeat", "dataset"), "input")] = "repeat"
+    precision: Annotated[Share, Field(gt=0)] = 0.02
+    budget: DurationS = 60.0
+    block: DurationS = 0.05
+    block_runs: Count = 1
+    min_laps: Count = 20
+    max_laps: Count = 10_000
+    laps_per_launch: Count = 50
+    soak: DurationS = 600.0
+    noise_floor: bool = True
+    seed: Annotated[int, Field(ge=0)] = 0
+    warm_up: WarmUpShape = WarmUpShape()
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_laps > self.max_laps:
+            raise refusal(
+                f"min_laps is {self.min_laps} and max_laps {self.max_laps}",
+                "Raise max_laps, or lower min_laps",
+            )
+        if self.state is not TimingState.COLD and self.min_laps * self.block > self.budget:
+            raise refusal(
+                f"{self.min_laps} laps of blocks of {self.block:g} s do not fit into a budget of "
+                f"{self.budget:g} s",
+                "Raise budget, or lower min_laps or block",
+            )
+        return self
+
+
 class BuildShape(Shape):
     """What ends a build."""
 
@@ -308,6 +363,7 @@ class StudyShape(Shape):
         list[str], BeforeValidator(_as_list), AfterValidator(_filled), AfterValidator(_distinct_boards)
     ] = ["local"]
     protocol: ProtocolShape = ProtocolShape()
+    timing: Annotated[TimingShape, BeforeValidator(_as_state)] | None = None
     attempts: Count = 2
     build: BuildShape = BuildShape()
     compare: CompareShape = CompareShape()

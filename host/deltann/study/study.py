@@ -24,6 +24,7 @@ from deltann.core.factors import (
 )
 from deltann.core.passes import resolve_passes
 from deltann.core.request import DataRequest, ModelRequest, RouteRequest
+from deltann.core.timing import Timing
 from deltann.core.trial import TimingProtocol
 from deltann.core.variant import PassEdits
 from deltann.core.words import suggest
@@ -38,6 +39,7 @@ from deltann.study.shape import (
     StudyShape,
 )
 from deltann.study.source import Location, read_document
+from deltann.study.timing import make_timing
 from deltann.zoo.entries import is_zoo_name
 
 LOCAL_BOARD = "local"
@@ -101,6 +103,8 @@ class Study:
         Whether the model is converted from every framework to every other, whatever the trials need.
     boards
         Names of boards or of groups of them, none twice.
+    timing
+        How variants take turns once they have given their predictions; None: they do not.
     max_attempts
         How often a trial is tried when its failure may lie outside the variant, 1 or more.
     text
@@ -119,6 +123,7 @@ class Study:
     build: BuildLimits
     thresholds: Thresholds
     every_pair: bool = False
+    timing: Timing | None = None
     text: str = field(default="", compare=False)
     path: Path | None = field(default=None, compare=False)
 
@@ -203,6 +208,9 @@ def study_from_options(
     recipe: str | None = None,
     limit: int | None = None,
     rounds: int | None = None,
+    timing: str | None = None,
+    precision: str | None = None,
+    budget: str | None = None,
     known_boards: KnownBoards | None = only_this_machine,
 ) -> Study:
     """Return the study that options of a command stand for. What is not given has the file's default.
@@ -228,6 +236,7 @@ def study_from_options(
         "factors": _given({name: list(values) for name, values in factors.items()}),
         "protocol": _given({"rounds": rounds}),
         **_given({"boards": list(boards)}),
+        **_given({"timing": _given({"state": timing, "precision": precision, "budget": budget}) or None}),
     }
     source = Origin(_option_of, Path(), "", None)
     shape = check_shape(value, _option_of)
@@ -246,6 +255,9 @@ _OPTIONS: dict[Location, str] = {
     ("factors", "device"): "--devices",
     ("factors", "threads"): "--threads",
     ("protocol", "rounds"): "--rounds",
+    ("timing",): "--timing",
+    ("timing", "precision"): "--precision",
+    ("timing", "budget"): "--budget",
     ("boards",): "--boards",
 }
 
@@ -284,6 +296,7 @@ def _make_study(
             shape.compare.near_tie_factor, shape.compare.significance, shape.compare.min_effect
         ),
         every_pair=shape.conversions == "pairs",
+        timing=None if shape.timing is None else make_timing(shape.timing),
         text=source.text,
         path=source.path,
     )

@@ -11,6 +11,7 @@ from deltann.core.variant import PassEdits
 from deltann.study.shape import SCHEMA
 from deltann.study.source import CoreDumper
 from deltann.study.study import FactorValues, Study
+from deltann.study.timing import timing_to_yaml
 from deltann.study.units import format_duration, format_size
 from deltann.zoo.entries import is_zoo_name
 
@@ -42,6 +43,7 @@ def to_yaml(study: Study, found: ModelSource | None = None) -> str:
             "memory_limit": format_size(protocol.memory_limit_bytes),
             "kernels": protocol.kernels,
         },
+        **({"timing": timing_to_yaml(study.timing)} if study.timing is not None else {}),
         "attempts": study.max_attempts,
         "build": {
             "deadline": format_duration(build.deadline_s),

@@ -817,6 +817,90 @@ class Needs(_message.Message):
 Global___Needs: _TypeAlias = Needs  # noqa: Y015
 
 @_typing.final
+class RunBlockRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIAL_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    FRESH_FIELD_NUMBER: _builtins.int
+    COLD_FIELD_NUMBER: _builtins.int
+    EVERY_INPUT_FIELD_NUMBER: _builtins.int
+    FIRST_INPUT_FIELD_NUMBER: _builtins.int
+    WARM_UP_FIELD_NUMBER: _builtins.int
+    slot: _builtins.str
+    """the loaded copy of it: one model may be there twice"""
+    runs: _builtins.int
+    """timed, at least; 1 or more"""
+    seconds: _builtins.float
+    """of timed runs, at least"""
+    fresh: _builtins.bool
+    """end the copy that is loaded, and load anew"""
+    cold: _builtins.bool
+    """the block is the first run after loading, which `started` tells, and no other"""
+    every_input: _builtins.bool
+    """go through the input set; else the first input again and again"""
+    first_input: _builtins.int
+    """with every_input: where in the set the block begins"""
+    @_builtins.property
+    def trial(self) -> Global___RunTrialRequest:
+        """the model; its rounds and kernels do not matter here"""
+
+    @_builtins.property
+    def warm_up(self) -> Global___WarmUp: ...
+    def __init__(
+        self,
+        *,
+        trial: Global___RunTrialRequest | None = ...,
+        slot: _builtins.str = ...,
+        runs: _builtins.int = ...,
+        seconds: _builtins.float = ...,
+        fresh: _builtins.bool = ...,
+        cold: _builtins.bool = ...,
+        every_input: _builtins.bool = ...,
+        first_input: _builtins.int = ...,
+        warm_up: Global___WarmUp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trial", b"trial", "warm_up", b"warm_up"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cold", b"cold", "every_input", b"every_input", "first_input", b"first_input", "fresh", b"fresh", "runs", b"runs", "seconds", b"seconds", "slot", b"slot", "trial", b"trial", "warm_up", b"warm_up"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunBlockRequest: _TypeAlias = RunBlockRequest  # noqa: Y015
+
+@_typing.final
+class WarmUp(_message.Message):
+    """Untimed runs after loading, besides the trial's `warmup_runs`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECONDS_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    LIMIT_S_FIELD_NUMBER: _builtins.int
+    seconds: _builtins.float
+    """at least"""
+    agreement: _builtins.float
+    """until the medians of two neighbouring windows differ by no more than this share"""
+    limit_s: _builtins.float
+    """but no longer than this"""
+    def __init__(
+        self,
+        *,
+        seconds: _builtins.float = ...,
+        agreement: _builtins.float = ...,
+        limit_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "limit_s", b"limit_s", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WarmUp: _TypeAlias = WarmUp  # noqa: Y015
+
+@_typing.final
 class TrialEvent(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -826,6 +910,7 @@ class TrialEvent(_message.Message):
     KERNELS_FIELD_NUMBER: _builtins.int
     FINISHED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
+    STRAIN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def started(self) -> Global___Started: ...
     @_builtins.property
@@ -838,6 +923,8 @@ class TrialEvent(_message.Message):
     def finished(self) -> Global___Finished: ...
     @_builtins.property
     def failed(self) -> Global___Failed: ...
+    @_builtins.property
+    def strain(self) -> Global___Strain: ...
     def __init__(
         self,
         *,
@@ -847,16 +934,83 @@ class TrialEvent(_message.Message):
         kernels: Global___KernelTimes | None = ...,
         finished: Global___Finished | None = ...,
         failed: Global___Failed | None = ...,
+        strain: Global___Strain | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "event", b"event", "failed", b"failed", "finished", b"finished", "kernels", b"kernels", "reading", b"reading", "started", b"started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "event", b"event", "failed", b"failed", "finished", b"finished", "kernels", b"kernels", "reading", b"reading", "started", b"started", "strain", b"strain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "event", b"event", "failed", b"failed", "finished", b"finished", "kernels", b"kernels", "reading", b"reading", "started", b"started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "event", b"event", "failed", b"failed", "finished", b"finished", "kernels", b"kernels", "reading", b"reading", "started", b"started", "strain", b"strain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "batch", "reading", "kernels", "finished", "failed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "batch", "reading", "kernels", "finished", "failed", "strain"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___TrialEvent: _TypeAlias = TrialEvent  # noqa: Y015
+
+@_typing.final
+class Strain(_message.Message):
+    """What else happened while a block was timed, from its first run to its last. Absent: it cannot be known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WALL_NS_FIELD_NUMBER: _builtins.int
+    CPU_NS_FIELD_NUMBER: _builtins.int
+    VOLUNTARY_SWITCHES_FIELD_NUMBER: _builtins.int
+    INVOLUNTARY_SWITCHES_FIELD_NUMBER: _builtins.int
+    MAJOR_FAULTS_FIELD_NUMBER: _builtins.int
+    CPU_STALLED_NS_FIELD_NUMBER: _builtins.int
+    MEMORY_STALLED_NS_FIELD_NUMBER: _builtins.int
+    STOLEN_NS_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    wall_ns: _builtins.int
+    cpu_ns: _builtins.int
+    """of all threads of the worker"""
+    voluntary_switches: _builtins.int
+    """of all threads of the worker: it waited"""
+    involuntary_switches: _builtins.int
+    """another process took the core"""
+    major_faults: _builtins.int
+    """pages that came from the disk"""
+    cpu_stalled_ns: _builtins.int
+    """some process waited for a core, as the kernel's pressure file has it"""
+    memory_stalled_ns: _builtins.int
+    """the same for memory"""
+    stolen_ns: _builtins.int
+    """the host beneath a virtual machine ran something else, on all cores together"""
+    @_builtins.property
+    def ended(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """slots that were ended to make room"""
+
+    def __init__(
+        self,
+        *,
+        wall_ns: _builtins.int = ...,
+        cpu_ns: _builtins.int = ...,
+        voluntary_switches: _builtins.int = ...,
+        involuntary_switches: _builtins.int = ...,
+        major_faults: _builtins.int = ...,
+        cpu_stalled_ns: _builtins.int | None = ...,
+        memory_stalled_ns: _builtins.int | None = ...,
+        stolen_ns: _builtins.int | None = ...,
+        ended: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_stalled_ns", b"_cpu_stalled_ns", "_memory_stalled_ns", b"_memory_stalled_ns", "_stolen_ns", b"_stolen_ns", "cpu_stalled_ns", b"cpu_stalled_ns", "memory_stalled_ns", b"memory_stalled_ns", "stolen_ns", b"stolen_ns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_stalled_ns", b"_cpu_stalled_ns", "_memory_stalled_ns", b"_memory_stalled_ns", "_stolen_ns", b"_stolen_ns", "cpu_ns", b"cpu_ns", "cpu_stalled_ns", b"cpu_stalled_ns", "ended", b"ended", "involuntary_switches", b"involuntary_switches", "major_faults", b"major_faults", "memory_stalled_ns", b"memory_stalled_ns", "stolen_ns", b"stolen_ns", "voluntary_switches", b"voluntary_switches", "wall_ns", b"wall_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cpu_stalled_ns: _TypeAlias = _typing.Literal["cpu_stalled_ns"]  # noqa: Y015
+    _WhichOneofArgType__cpu_stalled_ns: _TypeAlias = _typing.Literal["_cpu_stalled_ns", b"_cpu_stalled_ns"]  # noqa: Y015
+    _WhichOneofReturnType__memory_stalled_ns: _TypeAlias = _typing.Literal["memory_stalled_ns"]  # noqa: Y015
+    _WhichOneofArgType__memory_stalled_ns: _TypeAlias = _typing.Literal["_memory_stalled_ns", b"_memory_stalled_ns"]  # noqa: Y015
+    _WhichOneofReturnType__stolen_ns: _TypeAlias = _typing.Literal["stolen_ns"]  # noqa: Y015
+    _WhichOneofArgType__stolen_ns: _TypeAlias = _typing.Literal["_stolen_ns", b"_stolen_ns"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_stalled_ns) -> _WhichOneofReturnType__cpu_stalled_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_stalled_ns) -> _WhichOneofReturnType__memory_stalled_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stolen_ns) -> _WhichOneofReturnType__stolen_ns | None: ...
+
+Global___Strain: _TypeAlias = Strain  # noqa: Y015
 
 @_typing.final
 class Started(_message.Message):
@@ -873,6 +1027,8 @@ class Started(_message.Message):
     THREADS_FIELD_NUMBER: _builtins.int
     BINDING_FIELD_NUMBER: _builtins.int
     THREADS_SOURCE_FIELD_NUMBER: _builtins.int
+    WARMUP_RUNS_FIELD_NUMBER: _builtins.int
+    STEADY_FIELD_NUMBER: _builtins.int
     worker_pid: _builtins.int
     runtime_version: _builtins.str
     spawn_ns: _builtins.int
@@ -888,6 +1044,10 @@ class Started(_message.Message):
     binding: Global___Binding.ValueType
     threads_source: _builtins.str
     """how they were set, in words"""
+    warmup_runs: _builtins.int
+    """how many those were"""
+    steady: _builtins.bool
+    """blocks only: whether the last two windows of them agreed"""
     def __init__(
         self,
         *,
@@ -900,10 +1060,12 @@ class Started(_message.Message):
         threads: _builtins.int = ...,
         binding: Global___Binding.ValueType = ...,
         threads_source: _builtins.str = ...,
+        warmup_runs: _builtins.int = ...,
+        steady: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "first_run_ns", b"first_run_ns", "load_ns", b"load_ns", "runtime_version", b"runtime_version", "spawn_ns", b"spawn_ns", "threads", b"threads", "threads_source", b"threads_source", "warmup_ns", b"warmup_ns", "worker_pid", b"worker_pid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "first_run_ns", b"first_run_ns", "load_ns", b"load_ns", "runtime_version", b"runtime_version", "spawn_ns", b"spawn_ns", "steady", b"steady", "threads", b"threads", "threads_source", b"threads_source", "warmup_ns", b"warmup_ns", "warmup_runs", b"warmup_runs", "worker_pid", b"worker_pid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

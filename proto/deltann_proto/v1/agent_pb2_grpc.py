@@ -74,6 +74,11 @@ class AgentStub:
                 request_serializer=deltann__proto_dot_v1_dot_agent__pb2.RunTrialRequest.SerializeToString,
                 response_deserializer=deltann__proto_dot_v1_dot_agent__pb2.TrialEvent.FromString,
                 _registered_method=True)
+        self.RunBlock = channel.unary_stream(
+                '/deltann.v1.Agent/RunBlock',
+                request_serializer=deltann__proto_dot_v1_dot_agent__pb2.RunBlockRequest.SerializeToString,
+                response_deserializer=deltann__proto_dot_v1_dot_agent__pb2.TrialEvent.FromString,
+                _registered_method=True)
         self.CancelTrial = channel.unary_unary(
                 '/deltann.v1.Agent/CancelTrial',
                 request_serializer=deltann__proto_dot_v1_dot_agent__pb2.LeaseRef.SerializeToString,
@@ -144,8 +149,17 @@ class AgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunBlock(self, request, context):
+        """One block: consecutive timed runs of a model that then stays loaded for its next block, so that several
+        models take turns. A stream like that of a trial; `started` is in it only where the model was loaded for
+        this block, and the outputs are not sent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelTrial(self, request, context):
-        """End the trial that runs under this lease; its stream ends with `failed`, cause CANCELLED.
+        """End the trial or block that runs under this lease; its stream ends with `failed`, cause CANCELLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -192,6 +206,11 @@ def add_AgentServicer_to_server(servicer, server):
             'RunTrial': grpc.unary_stream_rpc_method_handler(
                     servicer.RunTrial,
                     request_deserializer=deltann__proto_dot_v1_dot_agent__pb2.RunTrialRequest.FromString,
+                    response_serializer=deltann__proto_dot_v1_dot_agent__pb2.TrialEvent.SerializeToString,
+            ),
+            'RunBlock': grpc.unary_stream_rpc_method_handler(
+                    servicer.RunBlock,
+                    request_deserializer=deltann__proto_dot_v1_dot_agent__pb2.RunBlockRequest.FromString,
                     response_serializer=deltann__proto_dot_v1_dot_agent__pb2.TrialEvent.SerializeToString,
             ),
             'CancelTrial': grpc.unary_unary_rpc_method_handler(
@@ -415,6 +434,33 @@ class Agent:
             target,
             '/deltann.v1.Agent/RunTrial',
             deltann__proto_dot_v1_dot_agent__pb2.RunTrialRequest.SerializeToString,
+            deltann__proto_dot_v1_dot_agent__pb2.TrialEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunBlock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/deltann.v1.Agent/RunBlock',
+            deltann__proto_dot_v1_dot_agent__pb2.RunBlockRequest.SerializeToString,
             deltann__proto_dot_v1_dot_agent__pb2.TrialEvent.FromString,
             options,
             channel_credentials,

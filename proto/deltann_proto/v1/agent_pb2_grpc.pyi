@@ -58,8 +58,13 @@ class AgentStub:
     """
     RunTrial: _grpc.UnaryStreamMultiCallable[_agent_pb2.RunTrialRequest, _agent_pb2.TrialEvent]
     """One trial, as a stream of events that ends with `finished` or `failed`."""
+    RunBlock: _grpc.UnaryStreamMultiCallable[_agent_pb2.RunBlockRequest, _agent_pb2.TrialEvent]
+    """One block: consecutive timed runs of a model that then stays loaded for its next block, so that several
+    models take turns. A stream like that of a trial; `started` is in it only where the model was loaded for
+    this block, and the outputs are not sent.
+    """
     CancelTrial: _grpc.UnaryUnaryMultiCallable[_agent_pb2.LeaseRef, _agent_pb2.CancelTrialResponse]
-    """End the trial that runs under this lease; its stream ends with `failed`, cause CANCELLED."""
+    """End the trial or block that runs under this lease; its stream ends with `failed`, cause CANCELLED."""
 
 @_typing.type_check_only
 class AgentAsyncStub(AgentStub):
@@ -87,8 +92,13 @@ class AgentAsyncStub(AgentStub):
     """
     RunTrial: _aio.UnaryStreamMultiCallable[_agent_pb2.RunTrialRequest, _agent_pb2.TrialEvent]  # type: ignore[assignment]
     """One trial, as a stream of events that ends with `finished` or `failed`."""
+    RunBlock: _aio.UnaryStreamMultiCallable[_agent_pb2.RunBlockRequest, _agent_pb2.TrialEvent]  # type: ignore[assignment]
+    """One block: consecutive timed runs of a model that then stays loaded for its next block, so that several
+    models take turns. A stream like that of a trial; `started` is in it only where the model was loaded for
+    this block, and the outputs are not sent.
+    """
     CancelTrial: _aio.UnaryUnaryMultiCallable[_agent_pb2.LeaseRef, _agent_pb2.CancelTrialResponse]  # type: ignore[assignment]
-    """End the trial that runs under this lease; its stream ends with `failed`, cause CANCELLED."""
+    """End the trial or block that runs under this lease; its stream ends with `failed`, cause CANCELLED."""
 
 class AgentServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -163,11 +173,22 @@ class AgentServicer(metaclass=_abc_1.ABCMeta):
         """One trial, as a stream of events that ends with `finished` or `failed`."""
 
     @_abc_1.abstractmethod
+    def RunBlock(
+        self,
+        request: _agent_pb2.RunBlockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_agent_pb2.TrialEvent], _abc.AsyncIterator[_agent_pb2.TrialEvent]]:
+        """One block: consecutive timed runs of a model that then stays loaded for its next block, so that several
+        models take turns. A stream like that of a trial; `started` is in it only where the model was loaded for
+        this block, and the outputs are not sent.
+        """
+
+    @_abc_1.abstractmethod
     def CancelTrial(
         self,
         request: _agent_pb2.LeaseRef,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.CancelTrialResponse, _abc.Awaitable[_agent_pb2.CancelTrialResponse]]:
-        """End the trial that runs under this lease; its stream ends with `failed`, cause CANCELLED."""
+        """End the trial or block that runs under this lease; its stream ends with `failed`, cause CANCELLED."""
 
 def add_AgentServicer_to_server(servicer: AgentServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

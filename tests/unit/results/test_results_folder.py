@@ -21,6 +21,7 @@ from deltann.core.run_data import EnvironmentFact
 from deltann.core.trial import Cause, Status
 from deltann.results.folder import RunFolder
 from deltann.results.query import connect
+from deltann.results.schema import SCHEMA_VERSION
 from deltann.results.storage import write_table
 
 OUTPUTS = np.array([[1, 2, 3], [3, 2, 1], [2, 3, 1], [0, 0, 0]], np.float32)
@@ -260,8 +261,14 @@ def test_open_says_what_is_wrong(make_folder, tmp_path):
     folder = make_folder()
     file = folder.path / "run.json"
     header = json.loads(file.read_text())
-    file.write_text(json.dumps({**header, "schema_version": 5}))
-    with pytest.raises(ResultsError, match=r"newer deltann \(schema 5, this one reads 4\)\. Update deltann"):
+    words = (
+        rf"newer deltann \(schema {SCHEMA_VERSION + 1}, this one reads {SCHEMA_VERSION}\)\. Update deltann"
+    )
+    file.write_text(json.dumps({**header, "schema_version": SCHEMA_VERSION + 1}))
+    with pytest.raises(
+        ResultsError,
+        match=words,
+    ):
         RunFolder.open(folder.path)
     for damaged in ("", "[1]", '{"schema_version": 1}', '{"schema_version": "1"}', "{}", "\x00"):
         file.write_text(damaged)
@@ -292,7 +299,7 @@ def test_table_of_another_version_or_shape_is_refused(make_folder):
     folder.write_attempt(records.success(OUTPUTS))
     (file,) = folder.finished_files("latencies")
     table = pq.read_table(file)
-    pq.write_table(table.replace_schema_metadata({"deltann_schema_version": "5"}), file)
+    pq.write_table(table.replace_schema_metadata({"deltann_schema_version": str(SCHEMA_VERSION + 1)}), file)
     with pytest.raises(ResultsError, match="newer deltann"):
         folder.load()
     for version in ("1", "2", "3", "4"):

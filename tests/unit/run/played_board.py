@@ -16,8 +16,8 @@ from deltann.core.trial import Cause, TimingProtocol, Trial
 from deltann.core.variant import Variant
 from deltann.fleet.client import Shipment, TrialEnd
 from deltann.run.events import Note
-from deltann.run.measure import Attempts, Sitting
 from deltann.run.quarantine import NO_PATIENCE, Patience
+from deltann.run.sitting import Attempts, Sitting
 from deltann_proto import PROTOCOL
 from deltann_proto.v1 import agent_pb2 as pb
 

@@ -1,0 +1,77 @@
+"""What else the machine did while something was timed, from counters of the kernel."""
+
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter_ns, process_time_ns
+
+from deltann_agent.frames import Strain
+
+PROC = Path("/proc")
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_STEAL = 8  # the place of stolen ticks in the first line of /proc/stat, its name counted
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The counters at one moment. None: this kernel does not count that."""
+
+    wall_ns: int
+    cpu_ns: int
+    voluntary_switches: int
+    involuntary_switches: int
+    major_faults: int
+    cpu_stalled_ns: int | None
+    memory_stalled_ns: int | None
+    stolen_ns: int | None
+
+    def since(self, before: "Counters") -> Strain:
+        """Return what has been counted since."""
+        return Strain(
+            self.wall_ns - before.wall_ns,
+            self.cpu_ns - before.cpu_ns,
+            self.voluntary_switches - before.voluntary_switches,
+            self.involuntary_switches - before.involuntary_switches,
+            self.major_faults - before.major_faults,
+            _grown(before.cpu_stalled_ns, self.cpu_stalled_ns),
+            _grown(before.memory_stalled_ns, self.memory_stalled_ns),
+            _grown(before.stolen_ns, self.stolen_ns),
+        )
+
+
+def counters(proc: Path = PROC) -> Counters:
+    """Return the counters now, this process's among them."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return Counters(
+        perf_counter_ns(),
+        process_time_ns(),
+        usage.ru_nvcsw,
+        usage.ru_nivcsw,
+        usage.ru_majflt,
+        stalled_ns(proc / "pressure/cpu"),
+        stalled_ns(proc / "pressure/memory"),
+        stolen_ns(proc / "stat"),
+    )
+
+
+def stalled_ns(path: Path) -> int | None:
+    """Return how long some process has waited, of a pressure file; None where the kernel has none."""
+    try:
+        first = path.read_text().splitlines()[0]
+        return int(first.partition("total=")[2]) * 1000
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def stolen_ns(path: Path) -> int | None:
+    """Return how long the host beneath has run something else, of a file like /proc/stat."""
+    try:
+        with path.open() as file:
+            return int(file.readline().split()[_STEAL]) * _TICK_NS
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _grown(before: int | None, now: int | None) -> int | None:
+    return None if before is None or now is None else now - before

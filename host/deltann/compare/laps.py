@@ -1,0 +1,177 @@
+"""Times of variants that took turns: the ratio within each lap, where whatever drifts has hit both alike."""
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltann.compare.ranks import signed_rank
+from deltann.core.block import Block, Phase, Verdict
+from deltann.core.comparison import TimeComparison
+
+MIN_LAPS = 6
+"""With fewer laps the interval of a median is no 95 % interval, whatever the values."""
+
+LEVEL = 0.95
+RESAMPLES = 2000
+
+Entry = tuple[str, bool]
+"""A trial's id, and whether the second copy of it is meant."""
+
+
+def counts(block: Block) -> bool:
+    """Return whether a block says something about time: it measured, and is not invalid."""
+    measured = block.place.phase is Phase.MEASURE and bool(block.latency_ns)
+    return measured and block.verdict is not Verdict.INVALID
+
+
+class Laps:
+    """The median latency of each block that counts, by entry and lap; of two in one lap the later one."""
+
+    def __init__(self, blocks: Iterable[Block] = ()) -> None:
+        self._log_ns: dict[Entry, dict[int, float]] = defaultdict(dict)
+        self.next = 0
+        """The first lap that has no block yet."""
+        for block in blocks:
+            self.add(block)
+
+    def add(self, block: Block) -> None:
+        """Take one block, if it counts."""
+        place = block.place
+        if place.phase is Phase.MEASURE:
+            self.next = max(self.next, place.lap + 1)
+        if counts(block):
+            # A clock too coarse for the model reads 0, and there is no ratio to 0.
+            median_ns = max(median(block.latency_ns), 1.0)
+            self._log_ns[place.trial_id, place.twin][place.lap] = math.log(median_ns)
+
+    def count(self, entries: Iterable[Entry]) -> int:
+        """Return in how many laps each of these entries has a block that counts."""
+        laps = [self._log_ns.get(entry, {}).keys() for entry in entries]
+        return len(set.intersection(*map(set, laps))) if laps else 0
+
+    def entries(self) -> list[Entry]:
+        """Return the entries that have a block that counts."""
+        return list(self._log_ns)
+
+    def log_ratios(self, a: Entry, b: Entry) -> NDArray[np.float64]:
+        """Return log(b / a) in each lap that has both, in the order of the laps: float64, (laps,)."""
+        of_a, of_b = self._log_ns.get(a, {}), self._log_ns.get(b, {})
+        return np.array([of_b[lap] - of_a[lap] for lap in sorted(of_a.keys() & of_b.keys())])
+
+    def log_latencies(self, entry: Entry) -> NDArray[np.float64]:
+        """Return the logarithm of an entry's median latency in ns, in each lap: float64, (laps,)."""
+        of_entry = self._log_ns.get(entry, {})
+        return np.array([of_entry[lap] for lap in sorted(of_entry)])
+
+
+def latencies_in_turns(blocks: Iterable[Block]) -> dict[str, NDArray[np.int64]]:
+    """Return every latency of the blocks that count, by trial id, in ns; second copies are left out."""
+    runs: dict[str, list[int]] = defaultdict(list)
+    for block in blocks:
+        if (
+            block.place.phase is Phase.MEASURE
+            and block.verdict is not Verdict.INVALID
+            and not block.place.twin
+        ):
+            runs[block.place.trial_id] += block.latency_ns
+    return {trial_id: np.array(latencies, np.int64) for trial_id, latencies in runs.items() if latencies}
+
+
+@lru_cache(maxsize=4096)
+def median_ranks(n: int) -> tuple[int, int] | None:
+    """Return the places, from 0, of the sorted values that bound the median's 95 % interval.
+
+    None where `n` values are too few.
+
+    Notes
+    -----
+    However the values are distributed, their number below the median is binomial with p = 1/2; so the
+    interval from the k-th smallest to the k-th largest misses it with twice the probability of fewer than k
+    of them (Conover, Practical Nonparametric Statistics, 1999, section 3.2).
+    """
+    if n < MIN_LAPS:
+        return None
+    # In whole numbers, and without SciPy, whose import would be waited for between two laps.
+    tail, of_all, fewer, so_many = 0, 2**n, 0, 1
+    while 2 * (tail + so_many) <= (1 - LEVEL) * of_all:
+        tail += so_many
+        so_many = so_many * (n - fewer) // (fewer + 1)
+        fewer += 1
+    return fewer - 1, n - fewer
+
+
+def half_width(log_values: NDArray[np.float64]) -> float:
+    """Return half the width of the 95 % interval of the median, as a share; infinite for too few values."""
+    ranks = median_ranks(len(log_values))
+    if ranks is None:
+        return math.inf
+    ordered = np.sort(log_values)
+    return math.expm1((ordered[ranks[1]] - ordered[ranks[0]]) / 2)
+
+
+def precision_of(laps: Laps, pairs: Collection[tuple[Entry, Entry]]) -> float:
+    """Return the precision that laps have reached: the widest half-width among the pairs' ratios.
+
+    Without pairs it is that of the medians themselves. Infinite while there are too few laps.
+    """
+    if pairs:
+        return max(half_width(laps.log_ratios(a, b)) for a, b in pairs)
+    return max((half_width(laps.log_latencies(entry)) for entry in laps.entries()), default=math.inf)
+
+
+def compare_in_laps(log_ratios: NDArray[np.float64], seed: int, floor: float | None) -> TimeComparison | None:
+    """Return how two trials that took turns compare, not corrected and not judged; None for too few laps.
+
+    Parameters
+    ----------
+    log_ratios
+        log(b / a) in each lap: float64, (laps,).
+    seed
+        Of the bootstrap: the same seed gives the same interval.
+    floor
+        As `noise_floor` returns it.
+
+    Notes
+    -----
+    The ratio is the median over the laps, its interval the percentile bootstrap that draws laps, the test
+    Wilcoxon's signed-rank test, the effect the matched rank-biserial correlation.
+    """
+    if len(log_ratios) < MIN_LAPS:
+        return None
+    low, high = bootstrap_median(log_ratios, seed)
+    p_value, effect = signed_rank(log_ratios)
+    return TimeComparison(
+        ratio=math.exp(median(log_ratios.tolist())),
+        ci95=(math.exp(low), math.exp(high)),
+        p_value=p_value,
+        p_corrected=p_value,
+        effect=effect,
+        differs=False,
+        laps=len(log_ratios),
+        floor=floor,
+    )
+
+
+def noise_floor(laps: Laps, trials: Collection[str], seed: int) -> float | None:
+    """Return what the ratio of a variant to itself reaches on the board of these trials, as a share.
+
+    It is the larger end of the 95 % interval of that ratio, e.g. 0.004 for 0.4 %. None where no variant took
+    part twice, or in too few laps.
+    """
+    for trial in trials:
+        log_ratios = laps.log_ratios((trial, False), (trial, True))
+        if len(log_ratios) >= MIN_LAPS:
+            return math.expm1(max(map(abs, bootstrap_median(log_ratios, seed))))
+    return None
+
+
+def bootstrap_median(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """Return the percentile bootstrap's 95 % interval of the median."""
+    drawn = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
+    low, high = np.percentile(np.median(values[drawn], axis=1), [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,34 @@
+"""Rank tests: p-value and size of the effect. SciPy is imported when the first one is asked for."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def signed_rank(differences: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the p-value of Wilcoxon's signed-rank test, and (W+ - W-) / (W+ + W-).
+
+    Parameters
+    ----------
+    differences
+        Of the pairs; those of 0 are left out, as Wilcoxon has it.
+    """
+    from scipy.stats import rankdata, wilcoxon
+
+    moved = differences[differences != 0]
+    if not len(moved):
+        return 1.0, 0.0
+    ranks: Any = rankdata(np.abs(moved))
+    effect = float((np.sign(moved) * ranks).sum() / ranks.sum())
+    return float(wilcoxon(moved).pvalue), effect
+
+
+def rank_sum(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the p-value of the test of Mann and Whitney, and 2 U / (n m) - 1: over 0, b is larger."""
+    from scipy.stats import mannwhitneyu
+
+    if np.ptp(np.concatenate([a, b])) == 0:
+        return 1.0, 0.0
+    test = mannwhitneyu(b, a, alternative="two-sided")
+    return float(test.pvalue), float(2 * test.statistic / (len(a) * len(b)) - 1)

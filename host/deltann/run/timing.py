@@ -1,0 +1,221 @@
+"""Let the variants of a board take turns, lap by lap, until their times are known well enough."""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from deltann.compare.laps import Entry, Laps, precision_of
+from deltann.compare.validity import Judge, believable_temp_c
+from deltann.core.block import Block, Phase, Place, TimingEnd, TimingEndKind, Verdict
+from deltann.core.errors import BoardError
+from deltann.core.pairs import find_pairs
+from deltann.core.timing import Timing, TimingState
+from deltann.core.trial import Cause, Trial
+from deltann.fleet.client import blob_of
+from deltann.run.events import LapDone, Note, Shipped, TimingEnded, TimingStarted
+from deltann.run.sitting import Hold, Sitting, TimingTask
+
+SETTLED_WITHIN_C = 1.0
+SETTLED_FOR_S = 60.0
+FAILURES_BORNE = 2
+_LOST = frozenset({Cause.AGENT_LOST, Cause.LEASE_LOST})
+
+
+async def time_board(sitting: Sitting, task: TimingTask, hold: Hold) -> None:
+    """Time the trials of a board that have given their predictions, against each other.
+
+    Blocks are on disk after every launch, and when the timing ends in whatever way.
+
+    Raises
+    ------
+    BoardError
+        If the board is lost, or has no room for the files.
+    """
+    trials = [trial for trial in task.trials if trial.trial_id in task.measured]
+    if trials:
+        await _Timing(sitting, task, hold, trials).run()
+
+
+class _Timing:
+    """The timing of one board in one sitting."""
+
+    def __init__(self, sitting: Sitting, task: TimingTask, hold: Hold, trials: Sequence[Trial]) -> None:
+        self._sitting = sitting
+        self._task = task
+        self._hold = hold
+        self._protocol: Timing = task.timing
+        self._trials = {trial.trial_id: trial for trial in trials}
+        self._entries: list[Entry] = [(trial.trial_id, False) for trial in trials]
+        if self._protocol.noise_floor:
+            self._entries.append((trials[0].trial_id, True))
+        self._pairs = [
+            (self._entries[a], self._entries[b])
+            for a, b, _ in find_pairs([trial.factors() for trial in trials])
+        ]
+        self._laps = Laps()
+        for block in task.before:
+            self._laps.add(block)
+        self._judge = Judge(sitting.facts.cores)
+        self._failures: Counter[Entry] = Counter()
+        self._temps_c: deque[tuple[float, float]] = deque()
+        self._unwritten: list[Block] = []
+        self._launch = 1 + max((block.place.launch for block in task.before), default=-1)
+        self._begun_s = time.monotonic()
+        self._deciding_s = 0.0
+
+    async def run(self) -> None:
+        """Soak where that is asked for, measure, and write down how it ended."""
+        board = self._sitting.board.name
+        self._sitting.listener(TimingStarted(board, len(self._trials), self._protocol.budget_s))
+        await self._send_files()
+        try:
+            if self._protocol.state is TimingState.SOAKED:
+                await self._soak()
+            kind = await self._measure()
+        finally:
+            await asyncio.shield(self._flush())
+        precision = precision_of(self._laps, self._live_pairs())
+        end = TimingEnd(
+            board=board,
+            timing=self._protocol,
+            kind=kind,
+            precision=precision if math.isfinite(precision) else None,
+            laps=self._laps.count(self._entries),
+            spent_s=self._spent_s(),
+            deciding_s=self._deciding_s,
+        )
+        await asyncio.to_thread(self._task.record_end, end)
+        self._sitting.listener(TimingEnded(end, self._protocol.precision))
+
+    async def _send_files(self) -> None:
+        for trial in self._trials.values():
+            artifact, inputs = self._sitting.artifacts[trial.build_key], self._sitting.inputs_of(trial)
+            blobs = [blob_of(artifact.path, artifact.digest), blob_of(inputs.path, inputs.digest)]
+            shipment = await self._hold.client.ship(self._hold.lease_id, blobs)
+            if shipment.sent_bytes:
+                self._sitting.listener(Shipped(trial.board, shipment.sent_bytes, shipment.present_blobs))
+
+    async def _soak(self) -> None:
+        """Go on lap after lap until the temperature has settled, or the time for it is over."""
+        board, begun_s = self._sitting.board.name, time.monotonic()
+        lap = 0
+        while time.monotonic() - begun_s < self._protocol.soak_s and not self._has_settled():
+            await self._run_lap(Phase.SOAK, lap, fresh=lap == 0)
+            lap += 1
+            self._sitting.listener(LapDone(board, 0, None, 0.0))
+        await self._flush()
+        self._begun_s += time.monotonic() - begun_s  # the budget is for measuring
+
+    def _has_settled(self) -> bool:
+        temps = self._temps_c
+        if not temps or temps[-1][0] - temps[0][0] < SETTLED_FOR_S:
+            return False
+        values = [temp for _, temp in temps]
+        return max(values) - min(values) <= SETTLED_WITHIN_C
+
+    async def _measure(self) -> TimingEndKind:
+        protocol, first = self._protocol, self._laps.next
+        lap, longest_s = first, {True: 0.0, False: 0.0}  # by whether everything is loaded anew
+        while True:
+            if self._laps.count(self._entries) >= protocol.max_laps:
+                return TimingEndKind.LAPS
+            begun_s = time.monotonic()
+            fresh = (lap - first) % protocol.laps_per_launch == 0
+            if fresh and lap > first:
+                self._launch += 1
+                await self._flush()
+            await self._run_lap(Phase.MEASURE, lap, fresh=fresh)
+            if not self._entries:
+                return TimingEndKind.FAILED
+            lap += 1
+            with self._deciding():
+                precision = precision_of(self._laps, self._live_pairs())
+            self._sitting.listener(
+                LapDone(
+                    self._sitting.board.name,
+                    self._laps.count(self._entries),
+                    precision if math.isfinite(precision) else None,
+                    self._spent_s(),
+                )
+            )
+            if self._laps.count(self._entries) >= protocol.min_laps and precision <= protocol.precision:
+                return TimingEndKind.PRECISION
+            longest_s[fresh] = max(longest_s[fresh], time.monotonic() - begun_s)
+            next_s = longest_s[(lap - first) % protocol.laps_per_launch == 0]
+            if self._spent_s() + next_s > protocol.budget_s:
+                return TimingEndKind.BUDGET
+
+    async def _run_lap(self, phase: Phase, lap: int, *, fresh: bool) -> None:
+        """Give each entry its turn, and those whose block is worth nothing one more at the end."""
+        words = f"{self._protocol.seed} {self._sitting.board.name} {phase} {lap}"
+        places = np.random.default_rng(list(words.encode())).permutation(len(self._entries))
+        order = [self._entries[place] for place in places]
+        again = []
+        for turn, entry in enumerate(order):
+            block = await self._run_block(phase, lap, turn, entry, fresh=fresh)
+            if block.verdict is Verdict.INVALID:
+                again.append(entry)
+        for turn, entry in enumerate(again, len(order)):
+            if entry in self._entries and self._spent_s() < self._protocol.budget_s:
+                await self._run_block(phase, lap, turn, entry, fresh=False)
+
+    async def _run_block(self, phase: Phase, lap: int, turn: int, entry: Entry, *, fresh: bool) -> Block:
+        trial = self._trials[entry[0]]
+        place = Place(trial.board, trial.trial_id, entry[1], lap, turn, self._launch, phase)
+        artifact, inputs = self._sitting.artifacts[trial.build_key], self._sitting.inputs_of(trial)
+        block = await self._hold.client.run_block(
+            self._hold.lease_id, trial, artifact, inputs, place, self._protocol, fresh=fresh
+        )
+        with self._deciding():
+            block = self._judge.judge(block, trial.variant.threads)
+            self._laps.add(block)
+            self._note_temperature(block)
+        self._unwritten.append(block)
+        if block.cause in _LOST:
+            raise BoardError(block.message, where=f"board {trial.board}")
+        if block.cause is not None:
+            self._bear(entry, block)
+        return block
+
+    def _bear(self, entry: Entry, block: Block) -> None:
+        """Count a failure; an entry that fails again and again has no more turns."""
+        self._failures[entry] += 1
+        if self._failures[entry] >= FAILURES_BORNE:
+            self._entries.remove(entry)
+            label = self._trials[entry[0]].variant.label
+            text = f"{label} has no more turns: its blocks fail ({block.message})"
+            self._sitting.listener(Note(f"board {block.place.board}: {text}."))
+
+    def _live_pairs(self) -> list[tuple[Entry, Entry]]:
+        live = set(self._entries)
+        return [pair for pair in self._pairs if live.issuperset(pair)]
+
+    def _note_temperature(self, block: Block) -> None:
+        temp_c = believable_temp_c(block.reading.temp_c) if block.reading is not None else None
+        now_s = time.monotonic()
+        if temp_c is not None:
+            self._temps_c.append((now_s, temp_c))
+        # One reading older than the span stays: without it the span would never be covered.
+        while len(self._temps_c) > 1 and now_s - self._temps_c[1][0] > SETTLED_FOR_S:
+            self._temps_c.popleft()
+
+    def _spent_s(self) -> float:
+        return self._task.spent_s + time.monotonic() - self._begun_s
+
+    @contextlib.contextmanager
+    def _deciding(self) -> Iterator[None]:
+        begun_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._deciding_s += time.perf_counter() - begun_s
+
+    async def _flush(self) -> None:
+        blocks, self._unwritten = self._unwritten, []
+        if blocks:
+            await asyncio.to_thread(self._task.record_blocks, blocks)
