@@ -111,16 +111,18 @@ class Here:
             As `prepare`.
         """
         check_block(request)
-        runtime = self._fit_runtime(request.trial, files)
+        loaded = slots.holds(request.slot)
+        # What is loaded has been found fit; looking again would take longer than many a block.
+        runtime = None if loaded else self._fit_runtime(request.trial, files)
         block = Block(
             request,
             slots=slots,
             kind=self.worker_kind(request.trial),
             files=files,
-            runtime_version=runtime.version,
+            runtime_version=runtime.version if runtime is not None else "",
             pool=pool,
         )
-        if not slots.holds(request.slot):
+        if runtime is not None:
             self._end_misfit(block, request.trial, runtime)
         return block
 

@@ -70,7 +70,8 @@ class Slots:
     def give(self, slot: str, worker: Worker) -> None:
         """Keep a worker that has done its block well; it is the last that has to go."""
         self._workers[slot] = worker
-        self._size_bytes[slot] = worker.resident_bytes() or self._size_bytes.get(slot, 0)
+        if slot not in self._size_bytes:
+            self._size_bytes[slot] = worker.resident_bytes() or 0
 
     async def make_room(self, slot: str, file_bytes: int) -> tuple[str, ...]:
         """End as many loaded models as a slot needs the memory of; return theirs, often none.

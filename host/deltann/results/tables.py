@@ -5,7 +5,7 @@ from typing import Literal
 
 from deltann.core.factors import BOARD_FACTOR, FACTORS
 
-Scope = Literal["run", "build", "attempt", "board", "launch"]
+Scope = Literal["run", "build", "attempt", "board"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,9 +279,9 @@ _READING = tuple(
 
 _BLOCKS = Table(
     "blocks",
-    "launch",
+    "board",
     "One row for each block of variants that took turns: consecutive runs of one, and the board right after. "
-    "There is a file for each time that all models of a board were loaded anew.",
+    "A file has the blocks of some seconds.",
     (
         Column("board", "string", "the board"),
         Column("trial_id", "string", "the trial whose variant it is of"),

@@ -98,15 +98,26 @@ async def measure(
 
 
 async def _time(sitting: Sitting, task: TimingTask, quarantine: Quarantine) -> BoardError | None:
-    """Time the board's variants against each other; a board that is lost meanwhile is left to a resume."""
-    try:
-        async with _held_board(sitting, quarantine) as hold:
-            await time_board(sitting, task, hold)
-    except BoardError as error:
-        hint = "`deltann run --resume` goes on with it."
-        sitting.listener(Note(f"{error} Its variants are not timed against each other to the end; {hint}"))
-        return error
-    return None
+    """Let the board's variants take turns; after a loss go on where it was, as with trials."""
+    trouble: BoardError | None = None
+    while True:
+        if trouble is not None and quarantine.gives_up(trouble):
+            text = (
+                f"{trouble} Its variants are not timed to the end; `deltann run --resume` goes on with them."
+            )
+            sitting.listener(Note(text))
+            return trouble
+        if trouble is not None:
+            await quarantine.leave_alone(trouble, there=isinstance(trouble, BoardFullError))
+        before = task.measured_blocks
+        try:
+            async with _held_board(sitting, quarantine) as hold:
+                await time_board(sitting, task, hold)
+                return None
+        except BoardError as error:
+            trouble = error
+        if task.measured_blocks > before:
+            quarantine.forget_losses()
 
 
 async def _give_up(sitting: Sitting, waiting: Sequence[Trial], reason: BoardError) -> None:

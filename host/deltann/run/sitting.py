@@ -47,29 +47,34 @@ class Attempts:
         return cause not in RETRIED_CAUSES or spent >= self.allowed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TimingTask:
-    """What timing the variants of a board against each other needs.
+    """What timing the variants of a board against each other needs, and how far it has come.
 
     Attributes
     ----------
     trials
         All of the board that can run, in the order of the plan.
-    measured
-        Ids of those that have given their predictions; grows while the board is measured on.
-    before, spent_s
-        The blocks of earlier sittings, and how long these took.
     record_blocks, record_end
         Write to disk, durably.
+    measured
+        Ids of the trials that have given their predictions; grows while the board is measured on.
+    done, spent_s
+        The blocks that are on disk, of earlier sittings too, and how long they took.
     """
 
     timing: Timing
     trials: tuple[Trial, ...]
-    measured: set[str]
-    before: tuple[Block, ...]
-    spent_s: float
     record_blocks: Callable[[Sequence[Block]], None]
     record_end: Callable[[TimingEnd], None]
+    measured: set[str] = field(default_factory=set)
+    done: list[Block] = field(default_factory=list)
+    spent_s: float = 0.0
+
+    @property
+    def measured_blocks(self) -> int:
+        """How many of the blocks did not fail."""
+        return sum(block.cause is None for block in self.done)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,13 +23,14 @@ from deltann.run.sitting import Hold, Sitting, TimingTask
 SETTLED_WITHIN_C = 1.0
 SETTLED_FOR_S = 60.0
 FAILURES_BORNE = 2
+FLUSHED_EVERY_S = 5.0
 _LOST = frozenset({Cause.AGENT_LOST, Cause.LEASE_LOST})
 
 
 async def time_board(sitting: Sitting, task: TimingTask, hold: Hold) -> None:
     """Time the trials of a board that have given their predictions, against each other.
 
-    Blocks are on disk after every launch, and when the timing ends in whatever way.
+    Blocks are on disk some seconds later, and when the timing ends in whatever way.
 
     Raises
     ------
@@ -58,14 +59,15 @@ class _Timing:
             for a, b, _ in find_pairs([trial.factors() for trial in trials])
         ]
         self._laps = Laps()
-        for block in task.before:
+        for block in task.done:
             self._laps.add(block)
         self._judge = Judge(sitting.facts.cores)
         self._failures: Counter[Entry] = Counter()
         self._temps_c: deque[tuple[float, float]] = deque()
         self._unwritten: list[Block] = []
-        self._launch = 1 + max((block.place.launch for block in task.before), default=-1)
+        self._launch = 1 + max((block.place.launch for block in task.done), default=-1)
         self._begun_s = time.monotonic()
+        self._flushed_s = self._begun_s
         self._deciding_s = 0.0
 
     async def run(self) -> None:
@@ -79,6 +81,7 @@ class _Timing:
             kind = await self._measure()
         finally:
             await asyncio.shield(self._flush())
+            self._task.spent_s, self._begun_s = self._spent_s(), time.monotonic()
         precision = precision_of(self._laps, self._live_pairs())
         end = TimingEnd(
             board=board,
@@ -128,6 +131,7 @@ class _Timing:
             fresh = (lap - first) % protocol.laps_per_launch == 0
             if fresh and lap > first:
                 self._launch += 1
+            if begun_s - self._flushed_s > FLUSHED_EVERY_S:
                 await self._flush()
             await self._run_lap(Phase.MEASURE, lap, fresh=fresh)
             if not self._entries:
@@ -216,6 +220,8 @@ class _Timing:
             self._deciding_s += time.perf_counter() - begun_s
 
     async def _flush(self) -> None:
+        self._flushed_s = time.monotonic()
         blocks, self._unwritten = self._unwritten, []
         if blocks:
             await asyncio.to_thread(self._task.record_blocks, blocks)
+            self._task.done += blocks

@@ -1,12 +1,22 @@
 """What is left to be timed on the boards of a run."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 
+from deltann.core.block import Block
 from deltann.core.trial import Status
 from deltann.results.folder import RunFolder
 from deltann.run.prepare import Prepared
 from deltann.run.sitting import TimingTask
+
+
+def spent_s(blocks: Sequence[Block]) -> float:
+    """Return how long these blocks took: of each launch from the first block's start to the last one's."""
+    begun: dict[int, tuple[int, int]] = {}
+    for block in blocks:
+        first, last = begun.get(block.place.launch, (block.started_unix_ns, block.started_unix_ns))
+        begun[block.place.launch] = min(first, block.started_unix_ns), max(last, block.started_unix_ns)
+    return sum(last - first for first, last in begun.values()) / 1e9
 
 
 def timing_tasks(prepared: Prepared, folder: RunFolder, absent: Collection[str]) -> dict[str, TimingTask]:
@@ -20,7 +30,7 @@ def timing_tasks(prepared: Prepared, folder: RunFolder, absent: Collection[str])
     timing = prepared.survey.study.timing
     if timing is None:
         return {}
-    done = {end.board for end in folder.timings()}
+    ended = {end.board for end in folder.timings()}
     ends = folder.attempts()
     measured = {trial for trial, made in ends.items() if made[-1].status is Status.OK}
     tasks = {}
@@ -28,15 +38,15 @@ def timing_tasks(prepared: Prepared, folder: RunFolder, absent: Collection[str])
         trials = tuple(
             trial for trial in prepared.plan.trials if trial.board == board.name and trial.missing is None
         )
-        if trials and not board.emulated and board.name not in {*done, *absent}:
-            before = folder.blocks(board.name)
+        if trials and not board.emulated and board.name not in {*ended, *absent}:
+            done = list(folder.blocks(board.name))
             tasks[board.name] = TimingTask(
                 timing=timing,
                 trials=trials,
-                measured={trial.trial_id for trial in trials} & measured,
-                before=before,
-                spent_s=sum(block.strain.wall_ns for block in before if block.strain is not None) / 1e9,
                 record_blocks=partial(folder.write_blocks, board.name),
                 record_end=folder.write_timing,
+                measured={trial.trial_id for trial in trials} & measured,
+                done=done,
+                spent_s=spent_s(done),
             )
     return tasks

@@ -1,7 +1,7 @@
 """Plans: from the factors of a study to its trials. Pure: the same question has the same answer."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from deltann.core.gpu import NVRTC_PACKAGE, why_no_cuda
 from deltann.core.hashing import digest_record, short
 from deltann.core.model import ModelSource
 from deltann.core.pairs import find_pairs
+from deltann.core.timing import Timing
 from deltann.core.trial import Trial
 from deltann.core.variant import DETECTED_CPU, Variant, variant_id
 from deltann.core.words import suggest
@@ -153,7 +154,11 @@ def make_plan(
             skipped=len(trials) - len(runnable),
         ),
         estimate=estimate(runnable, images, history),
-        warnings=(*_warn_of_boards(runnable, boards), *_warn_of_pairs(factors, pairs)),
+        warnings=(
+            *_warn_of_boards(runnable, boards),
+            *_warn_of_timing(runnable, boards, study.timing),
+            *_warn_of_pairs(factors, pairs),
+        ),
     )
 
 
@@ -261,6 +266,24 @@ def _warn_of_boards(trials: Sequence[Trial], boards: Sequence[BoardFacts]) -> li
         if threads and board.emulated:
             warnings.append(f"board {board.name} is emulated: its labels count, its times are no evidence.")
     return warnings
+
+
+def _warn_of_timing(
+    trials: Sequence[Trial], boards: Sequence[BoardFacts], timing: Timing | None
+) -> Iterator[str]:
+    """Say on which boards the variants cannot have as many turns as the study wants at least."""
+    if timing is None:
+        return
+    for board in boards:
+        variants = sum(trial.board == board.name for trial in trials)
+        least_s = timing.least_s(variants)
+        if board.emulated and variants:
+            yield f"board {board.name} is emulated: its variants do not take turns."
+        elif least_s > timing.budget_s:
+            yield (
+                f"board {board.name}: {timing.min_laps} laps of {variants} variants take {least_s:.0f} s at "
+                f"least, over the budget of {timing.budget_s:.0f} s: the precision will not be reached."
+            )
 
 
 def _warn_of_pairs(factors: Sequence[Mapping[str, str | None]], pairs: Mapping[str, int]) -> list[str]:

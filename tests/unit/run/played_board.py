@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from deltann.core.artifact import Artifact, TensorSpec
+from deltann.core.block import Block, Place
 from deltann.core.board import BoardFacts
 from deltann.core.factors import Importer, Runtime
 from deltann.core.inputs import InputSet
@@ -58,6 +59,8 @@ class PlayedBoard:
         What looking at its health meets, in order; then it is well.
     no_room
         Digests of artifacts that do not fit, with the error.
+    blocks
+        What becomes of its blocks: a function of the place and whether it is loaded anew.
     """
 
     def __init__(self, ends: Iterable[Any] = (), refusals: Iterable[Exception] = (), name: str = "board"):
@@ -72,6 +75,7 @@ class PlayedBoard:
         self.connections = 0
         self.looks = 0
         self.ran: list[str] = []
+        self.blocks: Callable[[Place, bool], Block] = lambda place, _: Block(place, 0, (10_000_000,))
 
     @contextlib.asynccontextmanager
     async def connect(self):
@@ -108,6 +112,9 @@ class PlayedBoard:
         self.ran.append(trial.trial_id)
         end = self.ends.pop(0)
         return end if isinstance(end, TrialEnd) else await end
+
+    async def run_block(self, _lease, _trial, _artifact, _inputs, place, _timing, *, fresh) -> Block:
+        return self.blocks(place, fresh)
 
 
 def facts_of(name: str, **changes: Any) -> BoardFacts:

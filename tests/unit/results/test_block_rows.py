@@ -1,0 +1,75 @@
+import results_records as records
+from results_records import TRIALS
+
+from deltann.core.block import Block, Launch, Phase, Place, Strain, TimingEnd, TimingEndKind, Verdict
+from deltann.core.record import Reading
+from deltann.core.timing import Timing, TimingState, WarmUp
+from deltann.core.trial import Cause
+from deltann.results.folder import RunFolder
+from deltann.results.query import connect
+
+PLACE = Place("local", TRIALS[0], twin=False, lap=3, turn=1, launch=2, phase=Phase.MEASURE)
+FULL = Block(
+    place=PLACE,
+    started_unix_ns=17,
+    latency_ns=(11, 12),
+    launch=Launch(1, 2, 3, 4, 5, steady=True),
+    strain=Strain(100, 90, 8, 7, 6, 5, None, 3),
+    reading=Reading(
+        "during", 5, 2000.0, "performance", 61.0, 0.5, 2**33, 2**27, True, (("rails", "no sensor"),), ("hot",)
+    ),
+    peak_rss_bytes=2**30,
+    verdict=Verdict.SUSPECT,
+    reasons=("the clock was 5 MHz, after 9",),
+)
+BARE = Block(
+    place=Place("local", TRIALS[1], twin=True, lap=0, turn=0, launch=0, phase=Phase.SOAK),
+    started_unix_ns=18,
+    latency_ns=(),
+    cause=Cause.TIMEOUT,
+    message="too long",
+    verdict=Verdict.INVALID,
+    reasons=("it failed: too long",),
+)
+END = TimingEnd(
+    board="local",
+    timing=Timing(TimingState.SOAKED, every_input=True, seed=7, warm_up=WarmUp(1.0, 0.1, 5.0)),
+    kind=TimingEndKind.BUDGET,
+    precision=None,
+    laps=4,
+    spent_s=12.5,
+    deciding_s=0.25,
+)
+
+
+def test_blocks_are_read_back_as_they_were_written_and_in_their_order(make_folder):
+    folder = make_folder(4)
+    folder.write_blocks("local", [FULL, BARE])
+    folder.write_blocks("local", [BARE])
+    folder.write_timing(END)
+    reopened = RunFolder.open(folder.path)
+    assert reopened.blocks("local") == (FULL, BARE, BARE)
+    assert reopened.timings() == (END,)
+    data = reopened.load()
+    assert (data.blocks, data.timings) == ((FULL, BARE, BARE), (END,))
+
+
+def test_a_board_whose_name_begins_like_another_has_its_own_blocks(make_folder):
+    folder = make_folder(4)
+    folder.write_blocks("local", [FULL])
+    folder.write_blocks("local-1", [BARE, BARE])
+    assert folder.blocks("local") == (FULL,)
+    assert len(folder.blocks("local-1")) == 2
+
+
+def test_a_run_without_turns_has_none(make_folder):
+    data = make_folder(4).load()
+    assert (data.blocks, data.timings) == ((), ())
+
+
+def test_blocks_can_be_asked_in_sql(make_folder):
+    folder = make_folder(4)
+    folder.write_attempt(records.failure())
+    folder.write_blocks("local", [FULL, BARE])
+    sql = "select verdict, list_median(latency_ns), temp_c from blocks order by verdict desc"
+    assert connect(folder).sql(sql).fetchall() == [("suspect", 11.5, 61.0), ("invalid", None, None)]
