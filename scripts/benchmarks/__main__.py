@@ -24,6 +24,10 @@ BENCHMARKS = {
     "memory": "resident memory of the idle agent, and of a worker with EfficientNet-Lite0",
     "conversions": "all twenty pairs of frameworks for MobileNetV2, cold and warm",
     "runtimes": "the frameworks' own runtimes through the agent, against a script",
+    "alarms": "A/A: how often the same variant under two names is said to differ",
+    "detection": "A/B: how often a real extra computation of a few percent is found",
+    "estimate": "error of a ratio against a long reference: ours, and that of others' ways to time",
+    "verdict": "what telemetry, counters and statistics cost of the time that is measured",
     "board": "an emulated board: kit, agent and worker, and the time until its first prediction",
 }
 EXIT_NOT_MET = 1

@@ -27,8 +27,9 @@ from deltann.fleet.client import Blob, BoardClient, Shipment, TrialEnd
 from deltann.fleet.remote import RemoteBoard
 from deltann.results.folder import RunFolder
 from deltann.run.events import Event, RunsDone, TrialEnded
-from deltann.run.measure import Attempts, Sitting, measure_all
+from deltann.run.measure import measure_all
 from deltann.run.quarantine import NO_PATIENCE
+from deltann.run.sitting import Attempts, Sitting
 from deltann.run.study_run import recorder
 from deltann_proto.v1.agent_pb2 import Description
 
