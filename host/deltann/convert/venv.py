@@ -59,10 +59,11 @@ def make_environment(environment: Environment, say: Say, *, python: str | None =
     MissingPackageError
         If there is no fitting Python, or pip cannot install the packages.
     ResultsError
-        If the disk is full, or the cache cannot be written.
+        If the disk has no room for it, or the cache cannot be written.
     """
     begun, place = time.monotonic(), place_of(environment)
     found = find_interpreter(environment, python)
+    _check_room(environment, place.parent)
     say(f"Making the environment {environment.name}: Python {found.version}, about {environment.size_mb} MB")
     try:
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".") as held:
@@ -80,6 +81,14 @@ def make_environment(environment: Environment, say: Say, *, python: str | None =
 def size_of(folder: Path) -> int:
     """Return what a folder takes on the disk, in bytes."""
     return sum(path.lstat().st_blocks for path in folder.rglob("*")) * _BLOCK_BYTES
+
+
+def _check_room(environment: Environment, folder: Path) -> None:
+    """Refuse where there is less room than it takes: pip says so only after all it has fetched."""
+    free_mb = shutil.disk_usage(folder).free >> 20
+    if free_mb < environment.size_mb:
+        words = f"it takes about {environment.size_mb} MB, and {free_mb} MB are free"
+        raise unwritable(f"the environment {environment.name}", folder, words)
 
 
 def _pip(python: Path, environment: Environment) -> list[str | Path]:

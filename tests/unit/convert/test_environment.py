@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,15 @@ def test_what_fails_on_the_way_is_told_by_its_cause(small, quick, said, kind, wo
         make_environment(small, lambda text: None)
     assert words in str(raised.value)
     assert left_in(place_of(small)) == []
+
+
+def test_a_disk_without_room_is_told_before_anything_is_fetched(small, quick):
+    huge = replace(small, size_mb=1 << 40)
+    with pytest.raises(
+        ResultsError, match=r"cannot be written: it takes about 1099511627776 MB, and [0-9]+ MB are"
+    ):
+        make_environment(huge, lambda text: None)
+    assert left_in(place_of(huge)) == []
 
 
 def test_a_step_that_takes_too_long_is_ended(small, quick, monkeypatch):
