@@ -31,7 +31,7 @@ def deltann(*words):
 
 @pytest.fixture(scope="module", autouse=True)
 def onnx2tf():
-    """Make the environment where there is none, for these tests: 660 MB, and a minute where pip has the files."""
+    """Make the environment where there is none, for these tests: 660 MB, and a minute or two."""
     if environment_state(ENVIRONMENT).python:
         yield
         return
