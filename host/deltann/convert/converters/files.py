@@ -104,9 +104,16 @@ def load_keras(form: Form) -> Any:
 
 def save_keras_as_tf(model: Any, given: TensorSpec, path: Path) -> tuple[TensorSpec, TensorSpec]:
     """Write a Keras model as a packed SavedModel and return its input and output."""
+    import keras
+
+    (image,) = model.inputs
+    archive = keras.export.ExportArchive()
+    # Model.export does this and tracks the model besides, which writes every variable a second time.
+    signature = [keras.InputSpec(shape=image.shape, dtype=image.dtype, name=image.name)]
+    archive.add_endpoint("serve", model.__call__, signature)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
-        model.export(str(folder), format="tf_saved_model", verbose=False)
+        archive.write_out(str(folder), verbose=False)
         pack(folder, path)
         return saved_model_specs(folder, given)
 
