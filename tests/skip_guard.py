@@ -11,6 +11,7 @@ ALLOWED = (
     "no GPU to compute on",
     "this machine has a GPU",  # the counterpart: what is said where there is none
     "there is no second version of Python on this machine",
+    "no Python for the environment onnx2tf: ",
     "the CPU lacks ",  # a feature, such as avx512f
     "no photographs and models to measure with",  # not ours to hand on
     "not installed: litert-torch",  # 2 GB, in a Python of its own where somebody wants it

@@ -40,7 +40,8 @@ def run(setting: Setting) -> list[Row]:
             bound=BOUND_PERCENT,
             n=f"{len(study.blocks)} blocks",
             note=f"{looking_s:.3f} s of looking at the board ({_looks(study)} times), {counting_s:.3f} s of "
-            f"counters, {study.end.deciding_s:.3f} s of judging and statistics, in {measuring_s:.1f} s of timed blocks",
+            f"counters, {study.end.deciding_s:.3f} s of judging and statistics, in {measuring_s:.1f} s of "
+            "timed blocks",
         )
     ]
 

@@ -16,6 +16,7 @@ COMMANDS = [
     *(["run"], ["plan"], ["compare"], ["gate"], ["query"], ["export"], ["report"], ["passes"]),
     *(["convert"], ["doctor"], ["bundle"], ["import"]),
     *(["agent", "status"], ["kit", "build"], ["kit", "show"]),
+    *(["environment", "make"], ["environment", "list"]),
     *(["boards", name] for name in ("list", "check", "describe", "logs")),
     *(["pki", name] for name in ("init", "issue", "renew", "revoke", "list")),
 ]

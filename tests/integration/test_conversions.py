@@ -1,78 +1,26 @@
 """Real converters: what the study's pairs give, and the faults that the checks must see."""
 
 import os
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conversion_kit import HERE, LIMITS, converted, faithful, make, need, need_route, seen
 
-from deltann.convert.hop import Limits, missing_packages
-from deltann.convert.packages import versions_of
+from deltann.convert.hop import missing_packages
 from deltann.convert.warm import warm_children
-from deltann.core.comparison import Severity
 from deltann.core.conversion import Kind
 from deltann.core.conversion_matrix import conversion_matrix
-from deltann.core.converters import Converter, FrameworkPair, Route, find_route, routes
+from deltann.core.converters import Converter, FrameworkPair, Route, routes
 from deltann.core.framework import Framework
 from deltann.core.request import ModelRequest
 from deltann.paths import cache_folder
 from deltann.run.conversion import Checker, ConversionRequest, convert_model, run_pair
 from deltann.run.source_form import find_source, open_form
 
-HERE = Path(__file__).parent
-LIMITS = Limits(deadline_s=300)
 TENSORFLOW, TORCH = ("tensorflow", "keras"), ("torch",)
 PAIRS = list(product(("keras", "tf", "tflite"), Framework))
-ROUNDING = 1e-4
-"""Float32 through a few layers; relative to the largest output about 1e-5."""
-
-
-def need(*packages):
-    absent = [name for name, version in versions_of(packages).items() if version is None]
-    if absent:
-        pytest.skip(f"not installed: {', '.join(absent)}")
-
-
-def need_route(words):
-    absent = {name for converter in find_route(words).converters for name in missing_packages(converter)}
-    if absent:
-        pytest.skip(f"not installed: {', '.join(sorted(absent))}")
-
-
-def make(kind, folder):
-    subprocess.run([sys.executable, HERE / "small_nets.py", kind, folder], check=True, timeout=300)
-
-
-def converted(model, *words, images=None):
-    """Convert along a route (several words) or to a framework (one), and return the record of the route."""
-    asked = {"route": words} if len(words) > 1 else {"target": Framework(words[0])}
-    request = ConversionRequest(str(model), images=images, limits=LIMITS, **asked)
-    (record,) = convert_model(request, lambda text: None).routes
-    return record
-
-
-def seen(record):
-    """Return the kinds of all findings that are more than notes."""
-    return {
-        finding.kind
-        for hop in record.hops
-        for finding in hop.findings
-        if finding.severity is not Severity.NOTE
-    }
-
-
-def faithful(record):
-    """Assert that the route came to its end, changed nothing, and lost no weight."""
-    findings = [finding.text for hop in record.hops for finding in hop.findings]
-    assert record.final is not None, findings
-    assert record.sound, findings
-    last = record.hops[-1]
-    assert last.agreement.flips == 0
-    assert last.agreement.max_abs < ROUNDING
-    assert last.weights.share == 1.0, last.weights.unmatched
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -151,7 +99,9 @@ def test_efficientnet_lite0_keeps_its_labels(words):
     record = converted("efficientnet_lite0", *words, images="foolbox")
     faithful(record)
     assert record.hops[-1].agreement.images == 20
-    assert sum(record.hops[0].weights.by_kind.values()) == 4_652_008 + 2 * 21_008  # with means and variances
+    parameters = 4_652_008 + 2 * 21_008  # with means and variances
+    assert sum(record.hops[0].weights.by_kind.values()) == parameters
+    assert record.final.size_bytes < 1.2 * 4 * parameters, "weights are written twice"
 
 
 def test_lost_weights_are_found(small_keras):

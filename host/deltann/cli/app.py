@@ -36,6 +36,7 @@ class Commands(LazyGroup):
         "import": "bundle:import_",
         "convert": "convert:convert",
         "doctor": "doctor:doctor",
+        "environment": "environment:app",
         "agent": "agent:app",
         "boards": "boards:app",
         "kit": "kit:app",

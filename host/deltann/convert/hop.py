@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from deltann.child import ChildOutcome, run_child
-from deltann.convert.packages import child_variables, how_to_get, is_here, python_of, versions_of
+from deltann.convert.environment import child_variables, is_here, python_of
+from deltann.convert.packages import how_to_get, versions_of
 from deltann.convert.warm import launcher
 from deltann.core.artifact import TensorSpec
 from deltann.core.converters import CONVERTERS, Converter
@@ -22,7 +23,7 @@ from deltann.core.full_disk import unwritable
 from deltann.core.hashing import digest_file, digest_record
 from deltann.core.words import enumerate_words
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """To be raised with every change of `converters` or `plain` that can change a byte of a form."""
 
 VARIABLES = {
@@ -93,19 +94,28 @@ def missing_packages(converter: Converter) -> tuple[str, ...]:
     return tuple(name for name, version in versions.items() if version is None)
 
 
-def unusable_converters() -> dict[Converter, tuple[str, ...]]:
-    """Return the converters that cannot run here, each with the packages that are not installed."""
-    absent = {converter: missing_packages(converter) for converter in CONVERTERS}
-    return {converter: names for converter, names in absent.items() if names}
+def unusable_converters() -> dict[Converter, str]:
+    """Return the converters that cannot run here, each with the reason and what to do."""
+    reasons = {converter: why_not(converter) for converter in CONVERTERS}
+    return {converter: reason for converter, reason in reasons.items() if reason}
+
+
+def why_not(converter: Converter) -> str | None:
+    """Return why a converter cannot run here and what to do, without a full stop; None when it can."""
+    try:
+        check_packages(converter)
+    except MissingPackageError as error:
+        return str(error).rstrip(".")
+    return None
 
 
 def check_packages(converter: Converter) -> None:
-    """Raise MissingPackageError, naming the extra, when a converter cannot run here."""
+    """Raise MissingPackageError, with what to do, when a converter cannot run here."""
     absent = missing_packages(converter)
     if absent:
         raise MissingPackageError(
             f"the converter {converter.name} needs {enumerate_words(absent)}",
-            hint=f"Run: {how_to_get(absent, converter.extra)}",
+            hint=f"Run: {how_to_get(absent, converter.extra, converter.python)}",
         )
 
 

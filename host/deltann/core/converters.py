@@ -35,7 +35,7 @@ class Converter:
     packages
         Distributions that it needs, and whose versions name its results.
     extra
-        The extra of `deltann` that installs them.
+        The extra of `deltann` that installs them; empty where only its environment has them.
     task
         The module that a child process runs.
     note
@@ -47,7 +47,7 @@ class Converter:
     variables
         Environment variables of the child.
     python
-        Name of the other Python it may live in: `DELTANN_PYTHON_<NAME>`; empty for this one only.
+        Name of the environment it may live in, a Python of its own; empty for this Python only.
     fault
         Why no route takes it unless it is named; empty for a sound one.
     serves
@@ -161,6 +161,14 @@ CONVERTERS: tuple[Converter, ...] = (
     *_from_onnx(Framework.KERAS),
     *_from_onnx(Framework.TF),
     *_from_onnx(Framework.TFLITE),
+    Converter(
+        *("onnx2tf", Framework.ONNX, Framework.TFLITE, ("onnx2tf", "onnx"), ""),
+        task=f"{_TASKS}.onnx2tf",
+        note="the graph as it is, channels last; in a Python of its own",
+        rank=3,
+        variables=(("TQDM_DISABLE", "1"),),  # its bars would fill the log
+        python="onnx2tf",
+    ),
     Converter(
         *("keras-export", Framework.KERAS, Framework.TF, _TENSORFLOW, "tensorflow"),
         task=f"{_TASKS}.keras_tf",

@@ -19,6 +19,7 @@ from deltann.core.errors import BoardError, MissingPackageError
 from deltann.core.factors import Runtime
 from deltann.core.gpu import CUDA_VERSION
 from deltann.core.hashing import digest_file, digest_record, short
+from deltann.core.pip_words import NO_NETWORK, complaint
 from deltann.paths import cache_folder
 
 RUNTIME_LIBRARY = "libtvm_runtime.so"
@@ -37,7 +38,6 @@ _OTHER_TAGS = {
 _TVM, _FFI, _CUDART = "apache-tvm", "apache-tvm-ffi", "nvidia-cuda-runtime"
 _CUDA_PART, _CUDART_LIBRARY = "libtvm_runtime_cuda.so", "libcudart.so.13"
 _NO_MATCH = re.compile(r"No matching distribution found for (([A-Za-z0-9._-]+)\S*)")
-_NO_NETWORK = re.compile(r"Retrying \(Retry|NewConnectionError|ConnectTimeoutError|ProxyError|NameResolution")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def _resolve(
         ended = _pip([*free, *exact], platform, folder, place)
         if ended is None:
             return
-        match = None if _NO_NETWORK.search(ended) else _NO_MATCH.search(ended)
+        match = None if NO_NETWORK.search(ended) else _NO_MATCH.search(ended)
         name = canonicalize_name(match[2].rstrip(".")) if match else ""
         if name not in pinned:
             raise _failure(ended, platform)
@@ -250,7 +250,7 @@ def _failure(said: str, platform: Platform) -> BoardError | MissingPackageError:
             f"pip is not installed for {sys.executable}", hint="Install it with: python -m ensurepip"
         )
     by_hand = "put the wheels for the board into a folder and name it with --wheels"
-    if _NO_NETWORK.search(said):
+    if NO_NETWORK.search(said):
         return MissingPackageError(
             f"pip could not reach its package index to fetch the wheels for {platform}",
             hint=f"See that this host has a network, or {by_hand}",
@@ -259,11 +259,7 @@ def _failure(said: str, platform: Platform) -> BoardError | MissingPackageError:
         return BoardError(
             f"there is no wheel of {match[1]} for {platform}", hint=by_hand[0].upper() + by_hand[1:]
         )
-    errors = [line for line in said.splitlines() if line.startswith("ERROR:")] or said.strip().splitlines()[
-        -1:
-    ]
-    words = errors[0].removeprefix("ERROR:").strip().rstrip(".") if errors else "it said nothing"
-    return MissingPackageError(f"pip could not fetch the wheels for {platform}: {words}")
+    return MissingPackageError(f"pip could not fetch the wheels for {platform}: {complaint(said)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,13 +83,21 @@ _PACKAGES: tuple[tuple[str, str, bool, str], ...] = (
     ("foolbox", "the demo's photographs", False, "zoo"),
 )
 
+_ELSEWHERE: tuple[tuple[str, str, str, str], ...] = (
+    (
+        *("litert-torch", "converting torch to TFLite directly", "litert"),
+        "Install 'deltann[litert]' into a Python of its own and name that in DELTANN_PYTHON_LITERT",
+    ),
+    ("onnx2tf", "a second way from ONNX to TFLite", "onnx2tf", "deltann environment make onnx2tf"),
+)
+
 
 def check_machine() -> tuple[Check, ...]:
     """Return one check for everything that deltann may need here. Nothing heavy is imported."""
     return (
         _check_python(),
         *(_check_package(*package) for package in _PACKAGES),
-        _check_litert(),
+        *(_check_elsewhere(*package) for package in _ELSEWHERE),
         _check_space(),
     )
 
@@ -116,15 +124,13 @@ def _check_package(name: str, purpose: str, needed: bool, extra: str) -> Check:
     return Check(name, purpose, needed, _version(name), how_to_get((name,), extra))
 
 
-def _check_litert() -> Check:
-    """Look for litert-torch where it may live: it is too large to be asked into every environment."""
-    name, environment = "litert-torch", "litert"
+def _check_elsewhere(name: str, purpose: str, environment: str, remedy: str) -> Check:
+    """Look for a package where it may live: it does not go well with others in one environment."""
     try:
         found = versions_of((name,), environment)[name]
     except MissingPackageError as error:
-        return Check(name, "converting torch to TFLite directly", False, None, str(error))
-    remedy = "Install 'deltann[litert]' into a Python of its own and name that in DELTANN_PYTHON_LITERT"
-    return Check(name, "converting torch to TFLite directly", False, found, remedy)
+        return Check(name, purpose, False, None, str(error))
+    return Check(name, purpose, False, found, remedy)
 
 
 def _check_space() -> Check:

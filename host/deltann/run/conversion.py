@@ -184,11 +184,11 @@ def _choose(
 
 
 def _every_pair(source: Framework) -> tuple[list[FrameworkPair], tuple[tuple[str, str], ...]]:
-    absent = unusable_converters()
-    found = framework_pairs(source, without=absent)
+    unusable = unusable_converters()
+    found = framework_pairs(source, without=unusable)
     have = {(pair.source, pair.target) for pair in found}
     skipped = tuple(
-        (str(pair.route), f"not installed: {', '.join(_absent_of(pair.route, absent))}")
+        (str(pair.route), _why_not(pair.route, unusable))
         for pair in framework_pairs(source)
         if (pair.source, pair.target) not in have
     )
@@ -208,23 +208,22 @@ def _choose_routes(
         raise StudyError("nothing says what to convert to", hint="Give --to or --route")
     if request.target is source:
         raise StudyError(f"the model is a {source} model already", hint="Give another framework")
-    absent = unusable_converters()
+    unusable = unusable_converters()
     wanted = MOST_ROUTES if request.all_routes else 1
-    found = routes(source, request.target, wanted, without=absent)
+    found = routes(source, request.target, wanted, without=unusable)
     best = routes(source, request.target, wanted)
     if not found:
         for converter in best[0].converters:
             check_packages(converter)
     skipped = [
-        (str(route), f"not installed: {', '.join(_absent_of(route, absent))}")
-        for route in best
-        if route not in found and _absent_of(route, absent)
+        (str(route), reason) for route in best if route not in found and (reason := _why_not(route, unusable))
     ]
     return list(found), tuple(skipped)
 
 
-def _absent_of(route: Route, absent: dict[Converter, tuple[str, ...]]) -> list[str]:
-    return sorted({name for converter in route.converters for name in absent.get(converter, ())})
+def _why_not(route: Route, unusable: dict[Converter, str]) -> str:
+    """Return why a route cannot be taken; empty when it can."""
+    return "; ".join(dict.fromkeys(unusable[step] for step in route.converters if step in unusable))
 
 
 def _check_ends(route: Route, source: Framework, target: Framework | None) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deltann.convert.form import OnnxForm, find_form, form_key, onnx_form
-from deltann.convert.hop import HopResult, Limits, missing_packages, run_hop, unusable_converters
-from deltann.convert.packages import how_to_get, versions_of
+from deltann.convert.hop import HopResult, Limits, run_hop, unusable_converters, why_not
+from deltann.convert.packages import versions_of
 from deltann.convert.warm import warm_children
 from deltann.core.artifact import BuildFailure, TensorSpec
 from deltann.core.conversion import RouteRecord
@@ -132,12 +132,12 @@ class Forms:
         if self._is_plain_onnx(key):
             return form_key(self._model)
         route = self._route(key)
-        packages = sorted({name for converter in route for name in converter.packages})
+        versions = (versions_of(converter.packages, converter.python) for converter in route)
         return digest_record(
             {
                 "source": self._model.identity(),
                 "route": [(converter.name, converter.target) for converter in route],
-                "versions": versions_of(packages),
+                "versions": {name: version for found in versions for name, version in found.items()},
             }
         )
 
@@ -156,12 +156,7 @@ class Forms:
         absent, extra = absent_packages(self._model)
         if absent:
             return f"reading the model needs {enumerate_words(absent)}; pip install 'deltann[{extra}]' has it"
-        for converter in self._route(key):
-            absent = missing_packages(converter)
-            if absent:
-                how = how_to_get(absent, converter.extra)
-                return f"the converter {converter.name} needs {enumerate_words(absent)}; {how} has it"
-        return None
+        return next((reason for converter in self._route(key) if (reason := why_not(converter))), None)
 
     def made_s(self) -> dict[str, float]:
         """Return how long making each form took, by its digest."""

@@ -71,6 +71,7 @@ def test_ci_allows_what_no_package_can_remedy_and_an_expected_failure(run_pytest
         "no GPU to compute on: no driver of NVIDIA is installed",
         "this machine has a GPU",
         "there is no second version of Python on this machine",
+        "no Python for the environment onnx2tf: onnx2tf needs Python 3.12 or 3.13, and there is none",
         "the CPU lacks avx512f",
     )
     ended = run_pytest(*(IN_BODY.format(reason=reason) for reason in reasons), PASSES, XFAIL)

@@ -21,8 +21,8 @@ def required(*extras: str) -> set[str]:
 def test_every_package_of_every_extra_is_checked():
     checked = {check.name for check in check_machine()} - {"python", "disk"}
     asked = required("host", "torch", "zoo", "cuda", "tensorflow", "tflite", "litert")
-    # One of two distributions of one package; and what only scripts/environment.sh can install.
-    assert checked == asked - {"tensorflow-cpu"} | {"onnx2keras"}
+    # One of two distributions of one package; and what no extra can have.
+    assert checked == asked - {"tensorflow-cpu"} | {"onnx2keras", "onnx2tf"}
 
 
 def test_the_record_of_a_run_has_every_version():

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from deltann.convert.archive import pack, unpack
 from deltann.core.artifact import TensorSpec
+from deltann.core.converters import QUANTISE
 from deltann.core.errors import ModelError
+from deltann.core.factors import Quantisation
 from deltann.core.form import SERVED_SUFFIX, SUFFIXES, Form, layout_of
 from deltann.core.framework import Framework
 from deltann.core.model import Layout
@@ -44,6 +46,13 @@ def answer(
         "layout": layout or layout_of(given.shape),
         "facts": facts,
     }
+
+
+def only_float(request: dict[str, Any]) -> None:
+    """Raise ModelError when a converter that writes nothing else is asked for quantised numbers."""
+    bits = request["options"].get(QUANTISE, Quantisation.NONE)
+    if Quantisation(bits) is not Quantisation.NONE:
+        raise ModelError(f"this converter writes float32 alone, not {bits}", hint="Name another in the route")
 
 
 def random_images(spec: TensorSpec, count: int = 2, seed: int = 20_240_229) -> Array:
@@ -95,9 +104,16 @@ def load_keras(form: Form) -> Any:
 
 def save_keras_as_tf(model: Any, given: TensorSpec, path: Path) -> tuple[TensorSpec, TensorSpec]:
     """Write a Keras model as a packed SavedModel and return its input and output."""
+    import keras
+
+    (image,) = model.inputs
+    archive = keras.export.ExportArchive()
+    # Model.export does this and tracks the model besides, which writes every variable a second time.
+    signature = [keras.InputSpec(shape=image.shape, dtype=image.dtype, name=image.name)]
+    archive.add_endpoint("serve", model.__call__, signature)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
-        model.export(str(folder), format="tf_saved_model", verbose=False)
+        archive.write_out(str(folder), verbose=False)
         pack(folder, path)
         return saved_model_specs(folder, given)
 

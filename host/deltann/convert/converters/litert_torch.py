@@ -3,7 +3,14 @@
 from typing import Any
 
 from deltann.child import serve
-from deltann.convert.converters.files import answer, file_of, load_program, random_images, source_of
+from deltann.convert.converters.files import (
+    answer,
+    file_of,
+    load_program,
+    only_float,
+    random_images,
+    source_of,
+)
 from deltann.convert.converters.tflite import tflite_specs
 from deltann.core.framework import Framework
 
@@ -13,6 +20,7 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     import litert_torch
     import torch
 
+    only_float(request)
     form, made = source_of(request), file_of(request, Framework.TFLITE)
     example = torch.from_numpy(random_images(form.input, 1))
     module = load_program(form)

@@ -1,5 +1,6 @@
 """The child process of a check: a form run on images, and its parameters written down."""
 
+import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -82,9 +83,9 @@ def _tf(form: Form) -> Runner:
 def _tflite(form: Form) -> Runner:
     interpreter = open_interpreter(form.path)
     try:
-        interpreter.allocate_tensors()
+        _start(interpreter)
     except RuntimeError as error:
-        raise ModelError(f"the TFLite runtime refuses the file: {error}") from error
+        raise ModelError(_why_refused(form.path, error)) from error
     given, taken = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
     def runner(image: Array) -> Array:
@@ -94,6 +95,30 @@ def _tflite(form: Form) -> Runner:
         return result
 
     return runner
+
+
+def _start(interpreter: Any) -> None:
+    """Let an interpreter prepare for images; some files are refused only at the first one."""
+    interpreter.allocate_tensors()
+    given = interpreter.get_input_details()[0]
+    interpreter.set_tensor(given["index"], np.zeros(given["shape"], given["dtype"]))
+    interpreter.invoke()
+
+
+def _why_refused(path: Path, error: RuntimeError) -> str:
+    """Return the words of the runtime, and of its kernels without a delegate: those name the operator."""
+    words = f"the TFLite runtime refuses the file: {_sentence(error)}"
+    try:
+        _start(open_interpreter(path, delegates=False))
+    except RuntimeError as plainly:
+        return f"{words}; without delegates: {_sentence(plainly)}"
+    return f"{words}; without delegates it runs"
+
+
+def _sentence(error: RuntimeError) -> str:
+    """Return an error of TFLite in words; it runs its messages together."""
+    text = " ".join(str(error).split())
+    return re.sub(r"(?<=[^\s.])(?=Node number)", ": ", text).rstrip(".")
 
 
 def _onnx(form: Form) -> Runner:

@@ -110,8 +110,13 @@ def tflite_specs(path: Path) -> tuple[TensorSpec, TensorSpec]:
     return given, taken
 
 
-def open_interpreter(path: Path) -> Any:
+def open_interpreter(path: Path, *, delegates: bool = True) -> Any:
     """Return an interpreter of a TFLite file; LiteRT's where it is installed, else TensorFlow's.
+
+    Parameters
+    ----------
+    delegates
+        Whether with the delegate that it applies by itself.
 
     Raises
     ------
@@ -119,13 +124,17 @@ def open_interpreter(path: Path) -> Any:
         If the file is refused.
     """
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert import interpreter as lite
     except ImportError:
         import tensorflow as tf
 
-        Interpreter = tf.lite.Interpreter  # noqa: N806 # a class
+        lite = tf.lite
+        resolvers = tf.lite.experimental.OpResolverType
+    else:
+        resolvers = lite.OpResolverType
+    resolver = resolvers.AUTO if delegates else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
-        return Interpreter(model_path=str(path), num_threads=1)
+        return lite.Interpreter(model_path=str(path), num_threads=1, experimental_op_resolver_type=resolver)
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"the TFLite runtime refuses the file: {error}") from error
 
