@@ -54,7 +54,7 @@ class Timed:
         RuntimeError
             If there are too few laps to tell.
         """
-        turns = Turns([(name, LOCAL_BOARD) for name in self.names], self.blocks, seed)
+        turns = Turns(self.names, self.blocks, seed)
         (time,) = compare_times([None] * len(self.names), [(0, 1)], thresholds, seed, turns)
         if time is None:
             raise RuntimeError(f"{self.end.laps} laps are too few")

@@ -94,7 +94,8 @@ def compare_pairs(
         else timing_of(trial.measurement)
         for trial in data.trials
     ]
-    turns = Turns([(trial.trial_id, trial.board) for trial in data.trials], data.blocks, seed)
+    blocks = [block for block in data.blocks if block.place.trial_id not in untimed]
+    turns = Turns([trial.trial_id for trial in data.trials], blocks, seed)
     times = compare_times(timings, [(a, b) for a, b, _ in oriented], thresholds, seed, turns)
     pairs = []
     for (a, b, factor), time in zip(oriented, times, strict=True):

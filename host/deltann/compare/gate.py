@@ -127,7 +127,8 @@ def _slow_down(context: _Context, pair: Pair) -> Iterator[str]:
     if limit is None or time is None:
         return
     low, _ = time.ci95
-    if low > 1 + limit and time.p_corrected < context.comparison.thresholds.significance:
+    beyond_noise = time.ratio > 1 + (time.floor or 0.0)
+    if low > 1 + limit and beyond_noise and time.p_corrected < context.comparison.thresholds.significance:
         yield (
             f"{context.names[pair.b]} takes {format_ratio(time.ratio)} the time of {context.names[pair.a]} "
             f"({_evidence(time)}), where {format_share(limit)} more may be."

@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from deltann.compare.ranks import signed_rank
+from deltann.compare.ranks import rank_sum, signed_rank
 from deltann.core.block import Block, Phase, Verdict
 from deltann.core.comparison import TimeComparison
 
@@ -18,6 +18,7 @@ MIN_LAPS = 6
 
 LEVEL = 0.95
 RESAMPLES = 2000
+PARTS, PART_LAPS = 10, 2
 
 Entry = tuple[str, bool]
 """A trial's id, and whether the second copy of it is meant."""
@@ -155,6 +156,49 @@ def compare_in_laps(log_ratios: NDArray[np.float64], seed: int, floor: float | N
         laps=len(log_ratios),
         floor=floor,
     )
+
+
+def compare_apart(log_a: NDArray[np.float64], log_b: NDArray[np.float64], seed: int) -> TimeComparison | None:
+    """Return how two trials compare that took turns with others, but not with each other.
+
+    None for too few laps on a side; not corrected and not judged.
+
+    Parameters
+    ----------
+    log_a, log_b
+        Logarithm of the median latency in each lap, in their order: float64, (laps,).
+
+    Notes
+    -----
+    Neighbouring laps are alike, so the unit is the tenth part of a side's laps, by its median. Each side is
+    drawn on its own; the test is that of Mann and Whitney. Whatever changed between the two is inside the
+    ratio. How much that may be is not known, but how far each side moved within itself is: the noise floor is
+    the largest distance of a part from its side's median.
+    """
+    if min(len(log_a), len(log_b)) < PARTS * PART_LAPS:
+        return None
+    parts_a, parts_b = _parts(log_a), _parts(log_b)
+    random = np.random.default_rng(seed)
+    drawn_a, drawn_b = (
+        np.median(parts[random.integers(PARTS, size=(RESAMPLES, PARTS))], axis=1)
+        for parts in (parts_a, parts_b)
+    )
+    low, high = np.percentile(drawn_b - drawn_a, [2.5, 97.5])
+    p_value, effect = rank_sum(parts_a, parts_b)
+    moved = max(float(np.abs(parts - np.median(parts)).max()) for parts in (parts_a, parts_b))
+    return TimeComparison(
+        ratio=math.exp(float(np.median(log_b) - np.median(log_a))),
+        ci95=(math.exp(low), math.exp(high)),
+        p_value=p_value,
+        p_corrected=p_value,
+        effect=effect,
+        differs=False,
+        floor=math.expm1(moved),
+    )
+
+
+def _parts(log_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([np.median(part) for part in np.array_split(log_values, PARTS)])
 
 
 def noise_floor(laps: Laps, trials: Collection[str], seed: int) -> float | None:

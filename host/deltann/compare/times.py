@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltann.compare.blocks import row_blocks
-from deltann.compare.laps import Laps, compare_in_laps, noise_floor
+from deltann.compare.laps import Laps, compare_apart, compare_in_laps, noise_floor
 from deltann.compare.ranks import rank_sum, signed_rank
 from deltann.core.block import Block
 from deltann.core.comparison import Thresholds, TimeComparison
@@ -36,33 +36,39 @@ class Timing:
 
 
 class Turns:
-    """The trials of a run that took turns, board by board.
+    """The trials that took turns.
 
     Parameters
     ----------
     trials
-        Id and board of each trial; indices are those of `compare_times`.
+        Id of each trial; indices are those of `compare_times`.
     blocks
-        Of all boards.
+        Of all boards; those of one board took turns with each other.
     """
 
-    def __init__(self, trials: Sequence[tuple[str, str]], blocks: Iterable[Block], seed: int) -> None:
+    def __init__(self, trials: Sequence[str], blocks: Iterable[Block], seed: int) -> None:
         self._trials = trials
+        self._seed = seed
         self._laps: dict[str, Laps] = {}
+        self._board_of: dict[str, str] = {}
         for block in blocks:
             self._laps.setdefault(block.place.board, Laps()).add(block)
+            self._board_of[block.place.trial_id] = block.place.board
         self._floors = {
-            board: noise_floor(laps, [trial for trial, at in trials if at == board], seed)
+            board: noise_floor(laps, [trial for trial, at in self._board_of.items() if at == board], seed)
             for board, laps in self._laps.items()
         }
 
-    def compare(self, a: int, b: int, seed: int) -> TimeComparison | None:
-        """Return how two trials compare; None where they did not take turns with each other often enough."""
-        (one, board), (other, other_board) = self._trials[a], self._trials[b]
-        if board != other_board or board not in self._laps:
+    def compare(self, a: int, b: int) -> TimeComparison | None:
+        """Return how two trials compare; None where one did not take turns, or not often enough."""
+        one, other = (self._trials[a], False), (self._trials[b], False)
+        board, other_board = (self._board_of.get(trial) for trial, _ in (one, other))
+        if board is None or other_board is None:
             return None
-        log_ratios = self._laps[board].log_ratios((one, False), (other, False))
-        return compare_in_laps(log_ratios, seed, self._floors[board])
+        laps, other_laps = self._laps[board], self._laps[other_board]
+        if board == other_board:
+            return compare_in_laps(laps.log_ratios(one, other), self._seed, self._floors[board])
+        return compare_apart(laps.log_latencies(one), other_laps.log_latencies(other), self._seed)
 
 
 def timing_of(measurement: Measurement) -> Timing:
@@ -98,11 +104,11 @@ def compare_times(
 
     Notes
     -----
-    Where both trials took turns on one board, `compare_in_laps` says how they compare. Where both measured
-    the same six inputs or more (fewer can never reach significance), the unit is the input: the interval is
-    the percentile bootstrap of the ratio of medians that draws inputs, the same ones for both sides, with all
-    their rounds; the test is Wilcoxon's signed-rank test on the medians
-    of each input, the effect the matched rank-biserial correlation (W+ - W-) / (W+ + W-).
+    Where both trials took turns, on one board or each on its own, `compare_in_laps` or `compare_apart` says
+    how they compare. Where both measured the same six inputs or more (fewer can never reach significance),
+    the unit is the input: the interval is the percentile bootstrap of the ratio of medians that draws inputs,
+    the same ones for both sides, with all their rounds; the test is Wilcoxon's signed-rank test on the
+    medians of each input, the effect the matched rank-biserial correlation (W+ - W-) / (W+ + W-).
     Else the unit is the run: both sides are drawn on their own, the test is that of Mann and Whitney, the
     effect 2 U / (n m) - 1. P-values are corrected for all pairs after Holm.
 
@@ -112,8 +118,7 @@ def compare_times(
     """
     bootstrap = _Bootstrap(timings, seed)
     found = [
-        (turns and turns.compare(a, b, seed)) or _compare(timings[a], timings[b], bootstrap, a, b)
-        for a, b in pairs
+        (turns and turns.compare(a, b)) or _compare(timings[a], timings[b], bootstrap, a, b) for a, b in pairs
     ]
     corrected = iter(holm(np.array([time.p_value for time in found if time is not None])))
     return [None if time is None else _judge(time, float(next(corrected)), thresholds) for time in found]

@@ -6,6 +6,7 @@ from statistics import median
 
 from deltann.compare.aligned import choose_samples
 from deltann.compare.comparison import compare_pairs
+from deltann.core.block import Block
 from deltann.core.comparison import Thresholds
 from deltann.core.errors import StudyError
 from deltann.core.format import enumerate_some, plural
@@ -108,7 +109,15 @@ def _combined(a: RunData, b: RunData, shared: list[_Key]) -> RunData:
         for run, data in zip(RUNS, (a, b), strict=True)
         for key in shared
     )
-    return replace(a, trials=trials, planned_trials=len(trials), conversions=(), thumbnails=())
+    return replace(
+        a,
+        trials=trials,
+        planned_trials=len(trials),
+        conversions=(),
+        thumbnails=(),
+        blocks=(*_renamed_blocks(a, RUNS[0]), *_renamed_blocks(b, RUNS[1])),
+        timings=(),
+    )
 
 
 def _renamed(trial: TrialResult, run: str) -> TrialResult:
@@ -118,6 +127,16 @@ def _renamed(trial: TrialResult, run: str) -> TrialResult:
         label=f"{trial.label} in {run}",
         factors={**trial.factors, RUN_FACTOR: run},
     )
+
+
+def _renamed_blocks(data: RunData, run: str) -> Iterator[Block]:
+    """Return the blocks of a run as those of other boards: they took turns with each other alone."""
+    for block in data.blocks:
+        place = block.place
+        yield replace(
+            block,
+            place=replace(place, trial_id=f"{run}:{place.trial_id}", board=f"{run}:{place.board}"),
+        )
 
 
 def _without(trials: Mapping[_Key, TrialResult], others: Mapping[_Key, TrialResult]) -> tuple[str, ...]:
