@@ -13,6 +13,7 @@ from deltann_proto.v1 import agent_pb2 as pb
 ROOT = Path("/")
 
 _X86_ONLY = re.compile(r"^(vendor_id\s*:\s*(GenuineIntel|AuthenticAMD)|cpu family\s*:)", re.MULTILINE)
+_ANY_ARM = re.compile(r"ARMv\d+(-compatible)? processor", re.IGNORECASE)
 _X86 = ("x86_64", "i386", "i486", "i586", "i686")
 _T = TypeVar("_T")
 
@@ -42,9 +43,11 @@ def _userland(machine: str, largest: int) -> str:
 def read_text(path: Path) -> str | None:
     """Return the file's text, stripped; None when there is none or it cannot be read."""
     try:
-        return path.read_text(errors="replace").strip() or None
+        with path.open("rb", buffering=0) as file:
+            data = file.read() or b""  # None: "try again", as a sensor says whose part of the chip is off
     except OSError:
         return None
+    return data.decode(errors="replace").strip() or None
 
 
 def read_link(path: Path) -> Path | None:
@@ -58,7 +61,9 @@ def read_link(path: Path) -> Path | None:
 def cpu_model(root: Path = ROOT) -> str | None:
     """Return the processor's name; on boards that only name themselves, the board's."""
     cpuinfo = read_text(root / "proc/cpuinfo") or ""
-    return _field(cpuinfo, "model name") or board_model(root) or _field(cpuinfo, "Hardware")
+    model = _field(cpuinfo, "model name")
+    named = model if model and not _ANY_ARM.match(model) else None
+    return named or board_model(root) or _field(cpuinfo, "Hardware") or model
 
 
 def board_model(root: Path = ROOT) -> str | None:

@@ -1,74 +1,24 @@
 """The frameworks' own runtimes on the agent, and engines: the same computation by each, the same numbers."""
 
-import importlib.util
-import subprocess
+import functools
 import sys
 from pathlib import Path
 
 import grpc
 import pytest
 from agent_kit import AgentClient, onnx_model
+from native_models import make_native
 from test_agent_trials import COUNT, PIXELS, check_measurement, events_of, failure
 
 from deltann_agent.engines import find_engines
 from deltann_proto.v1 import agent_pb2 as pb
 
-# Relu, then the sum over height and width: what `onnx_model` computes.
-_MAKE = {
-    "torch": """
-import sys, torch
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.relu(x).sum((2, 3))
-torch.export.save(torch.export.export(Net().eval(), (torch.zeros(1, 3, 8, 8),)), sys.argv[1])
-""",
-    "tensorflow": """
-import sys, tempfile, zipfile, pathlib
-import tensorflow as tf
-class Net(tf.Module):
-    @tf.function(input_signature=[tf.TensorSpec((1, 3, 8, 8), tf.float32, name="x")])
-    def run(self, x):
-        return {"y": tf.reduce_sum(tf.nn.relu(x), (2, 3))}
-net = Net()
-with tempfile.TemporaryDirectory() as name, zipfile.ZipFile(sys.argv[1], "w") as archive:
-    tf.saved_model.save(net, name, signatures=net.run)
-    for path in pathlib.Path(name).rglob("*"):
-        if path.is_file():
-            archive.write(path, path.relative_to(name))
-""",
-    "tflite": """
-import sys, pathlib
-import tensorflow as tf
-run = tf.function(lambda x: tf.reduce_sum(tf.nn.relu(x), (2, 3)))
-concrete = run.get_concrete_function(tf.TensorSpec((1, 3, 8, 8), tf.float32, name="x"))
-made = tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
-pathlib.Path(sys.argv[1]).write_bytes(made)
-""",
-}
-_NEEDS = {
-    "torch": ("torch",),
-    "tensorflow": ("tensorflow",),
-    "tflite": ("tensorflow", "ai_edge_litert"),
-}
-SUFFIX = {"torch": ".pt2", "tensorflow": ".zip", "tflite": ".tflite"}
-
 
 @pytest.fixture(scope="module")
 def model_of(tmp_path_factory):
-    """Return the bytes of the model for a runtime, made by its framework in a process of its own."""
-    folder, made = tmp_path_factory.mktemp("native"), {}
-
-    def make(runtime: str) -> bytes:
-        absent = [name for name in _NEEDS[runtime] if importlib.util.find_spec(name) is None]
-        if absent:
-            pytest.skip(f"not installed: {', '.join(absent)}")
-        if runtime not in made:
-            path = folder / f"net{SUFFIX[runtime]}"
-            subprocess.run([sys.executable, "-c", _MAKE[runtime], path], check=True, timeout=300)
-            made[runtime] = path.read_bytes()
-        return made[runtime]
-
-    return make
+    """Return the bytes of the model for a runtime, each made once."""
+    folder = tmp_path_factory.mktemp("native")
+    return functools.cache(lambda runtime: make_native(runtime, folder))
 
 
 async def trial_of(client: AgentClient, model: bytes, runtime: str, **options: str) -> pb.RunTrialRequest:

@@ -14,9 +14,10 @@ import grpc.aio
 import numpy as np
 import pytest
 from agent_kit import SHAPE, AgentClient, AgentProcess, onnx_model
+from native_models import make_native
 
 from deltann.core.errors import MissingPackageError
-from deltann.fleet.kit import Kit, build_kit, check_kit
+from deltann.fleet.kit import KIT_RUNTIMES, Kit, build_kit, check_kit
 from deltann_proto import PROTOCOL
 from deltann_proto.v1 import agent_pb2 as pb
 
@@ -55,12 +56,12 @@ class KitAgent(AgentProcess):
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory) -> Path:
-    """A kit for this machine with both runtimes, unpacked as a board does and reached through a link."""
+    """A kit for this machine with all that it can bring, unpacked as on a board, reached through a link."""
     kind = KIND_HERE.get(platform.machine())
     if kind is None:
         pytest.skip(f"no kit can be run on {platform.machine()}")
     folder = tmp_path_factory.mktemp("release")
-    kit = build(kind, PYTHON, folder, "tvm", "onnxruntime")
+    kit = build(kind, PYTHON, folder, *KIT_RUNTIMES)
     check_kit(kit.path, platform.machine(), PYTHON)
     place = folder / "releases" / kit.digest[:12]
     place.mkdir(parents=True)
@@ -82,16 +83,27 @@ async def test_the_agent_of_a_kit_has_its_runtimes_and_versions(kit_agent):
         answer = await AgentClient(channel).stub.Describe(pb.DescribeRequest())
     found = {runtime.name: runtime for runtime in answer.runtimes}
     tvm = metadata.version("apache-tvm")
-    assert found["tvm"].available, found["tvm"].reason
     assert found["tvm"].version == f"{tvm} (ffi {metadata.version('apache-tvm-ffi')})"
-    assert found["onnxruntime"].available, found["onnxruntime"].reason
+    for name in KIT_RUNTIMES:
+        assert found[name].available, found[name].reason
+    assert found["tflite"].version == metadata.version("ai-edge-litert")
     assert answer.agent_version == metadata.version("deltann")
     assert answer.protocol == PROTOCOL
 
 
-@pytest.mark.parametrize("runtime", ["tvm", "onnxruntime"])
-async def test_the_agent_of_a_kit_runs_a_model(kit_agent, tvm_library, release, runtime):
-    artifact = tvm_library if runtime == "tvm" else onnx_model()
+@pytest.fixture
+def artifact_of(request, tmp_path):
+    """Return the model for a runtime."""
+    return {
+        "tvm": lambda: request.getfixturevalue("tvm_library"),
+        "onnxruntime": onnx_model,
+        "tflite": lambda: make_native("tflite", tmp_path),
+    }
+
+
+@pytest.mark.parametrize("runtime", KIT_RUNTIMES)
+async def test_the_agent_of_a_kit_runs_a_model(kit_agent, artifact_of, release, runtime):
+    artifact = artifact_of[runtime]()
     pixels = np.random.default_rng(1).integers(0, 256, (COUNT, *SHAPE[1:]), dtype=np.uint8)
     async with grpc.aio.insecure_channel(f"unix:{kit_agent.socket}") as channel:
         client = AgentClient(channel)
@@ -112,20 +124,37 @@ def arm_kit(tmp_path_factory) -> Kit:
     return build("rpi4", "3.11", tmp_path_factory.mktemp("arm"), "tvm")
 
 
-def test_the_kit_of_a_raspberry_pi_is_small_and_all_for_its_cpu(arm_kit):
-    assert arm_kit.size_bytes <= MOST_BYTES
+def native_machines(kit: Kit) -> dict[str, int]:
+    """Return the machine code of each native file of a kit."""
     machines = {}
-    with tarfile.open(arm_kit.path) as archive:
+    with tarfile.open(kit.path) as archive:
         for member in filter(tarfile.TarInfo.isfile, archive):
             data = archive.extractfile(member).read(20)
             if data.startswith(b"\x7fELF"):
                 machines[member.name] = int.from_bytes(data[18:20], "little")
             else:
                 assert ".so" not in Path(member.name).suffixes
+    return machines
+
+
+def test_the_kit_of_a_raspberry_pi_is_small_and_all_for_its_cpu(arm_kit):
+    assert arm_kit.size_bytes <= MOST_BYTES
+    machines = native_machines(arm_kit)
     assert set(machines.values()) == {ELF_AARCH64}
     names = {Path(name).name.partition(".")[0] for name in machines}
     assert {"libtvm_runtime", "libtvm_ffi", "cygrpc", "_multiarray_umath", "core"} <= names
     assert "libtvm_compiler" not in names
+
+
+def test_tflite_in_the_kit_of_a_raspberry_pi_is_small_too(tmp_path):
+    kit = build("rpi4", "3.11", tmp_path, "tvm", "tflite")
+    assert kit.size_bytes <= MOST_BYTES
+    machines = native_machines(kit)
+    assert set(machines.values()) == {ELF_AARCH64}
+    names = {Path(name).name.partition(".")[0] for name in machines}
+    assert {"libpywrap_litert_common", "_pywrap_litert_interpreter_wrapper", "libtvm_runtime"} <= names
+    assert "libLiteRtWebGpuAccelerator" not in names
+    assert "ml-dtypes" not in dict(kit.distributions)
 
 
 def test_a_second_kit_needs_no_network_and_is_the_same(arm_kit, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from deltann_agent.machine import ROOT, meminfo_bytes, read_text
 from deltann_agent.telemetry.files import hottest_zone_c, hwmon_folders, number, numbers
 
 _POLICIES = "sys/devices/system/cpu/cpufreq/policy*"
-_ZONES = ("cpu", "x86_pkg_temp", "bigcore", "littlecore", "package")
+_ZONES = ("cpu", "bcpu", "mcpu", "x86_pkg_temp", "bigcore", "littlecore", "package")
 _ZONES_AROUND = ("soc", "tj")  # where no zone is the processor's own
 _CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 _BRAKES = ("processor", "powerclamp", "cpu", "gpu", "devfreq", "throttle")

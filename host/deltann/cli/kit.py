@@ -9,7 +9,7 @@ from rich.text import Text
 
 from deltann.cli.output import Format, FormatOption, err, out, print_json, say
 from deltann.core.format import format_bytes
-from deltann.fleet.kit import Kit, build_kit, read_kit
+from deltann.fleet.kit import KIT_RUNTIMES, Kit, build_kit, read_kit
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def build(
     ],
     python: Annotated[str, typer.Option("--python", help="Version of the board's Python.")] = "3.11",
     runtimes: Annotated[
-        str, typer.Option("--runtimes", help="What it can run, with commas: tvm, onnxruntime.")
+        str, typer.Option("--runtimes", help=f"What it can run, with commas: {', '.join(KIT_RUNTIMES)}.")
     ] = "tvm",
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the kit.")] = Path("dist"),
     runtime_library: Annotated[
@@ -59,6 +59,8 @@ def build(
     [bold]Examples:[/] deltann kit build --board rpi4
 
     deltann kit build --board jetson-orin --python 3.10 --runtimes tvm,onnxruntime
+
+    deltann kit build --board rpi4 --runtimes tvm,tflite
 
     deltann kit build --board x86-64-v3 --cuda
     """

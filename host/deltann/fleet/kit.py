@@ -11,12 +11,13 @@ from deltann.core.errors import BoardError, StudyError
 from deltann.core.factors import Runtime
 from deltann.core.gpu import why_no_cuda
 from deltann.core.known_boards import known_board
-from deltann.core.words import suggest
+from deltann.core.words import enumerate_words, suggest
 from deltann.fleet.kit_content import (
     LIBRARY,
     Entry,
     check_machine,
     is_native,
+    is_needed,
     launcher,
     own_entries,
     wheel_entries,
@@ -33,9 +34,12 @@ from deltann.fleet.wheels import (
 )
 from deltann_proto import PROTOCOL
 
-__all__ = ["Kit", "build_kit", "check_kit", "read_kit"]
+__all__ = ["KIT_RUNTIMES", "Kit", "build_kit", "check_kit", "read_kit"]
 
 OLDEST_PYTHON = (3, 10)
+_PACKAGES = {Runtime.ONNXRUNTIME: "onnxruntime", Runtime.TFLITE: "ai-edge-litert"}
+KIT_RUNTIMES = tuple(runtime.value for runtime in (Runtime.TVM, *_PACKAGES))
+"""What a kit can bring; the others are too large, and are installed on a board as an engine."""
 
 
 def build_kit(
@@ -58,7 +62,7 @@ def build_kit(
     python
         Version of the board's Python, e.g. `3.11`.
     runtimes
-        `tvm`, `onnxruntime` or both.
+        Some of `KIT_RUNTIMES`.
     output
         The folder for it, made when it is not there.
     runtime_library
@@ -81,16 +85,18 @@ def build_kit(
         If TVM or pip is not installed, or pip cannot fetch a wheel.
     """
     platform = Platform(_architecture(kind), _checked_python(python))
-    runtimes = _checked_runtimes(runtimes)
+    chosen = _checked_runtimes(runtimes)
     if wheels is not None and not wheels.is_dir():
         raise BoardError("there is no such folder of wheels", where=str(wheels))
     library, tvm = None, ""
-    if Runtime.TVM in runtimes:
+    if Runtime.TVM in chosen:
         library, tvm = _find_library(platform.architecture, runtime_library, wheels, on_note)
-    found = fetch_wheels(platform, runtimes, folder=wheels, on_note=on_note)
+    fetched = fetch_wheels(platform, chosen, folder=wheels, on_note=on_note)
+    found = [wheel for wheel in fetched if is_needed(wheel)]
     version = metadata.version("deltann")
     distributions = {"deltann": version, **dict(map(_name_and_version, found))}
-    versions = {"tvm": tvm or "unknown", "onnxruntime": distributions.get("onnxruntime", "unknown")}
+    versions = {name: distributions.get(package, "unknown") for name, package in _PACKAGES.items()}
+    versions[Runtime.TVM] = tvm or "unknown"
     entries = [*own_entries(version), launcher(platform.python, with_library=library is not None)]
     if library is not None:
         entries += _library_entries(library, tvm)
@@ -108,7 +114,7 @@ def build_kit(
         "protocol": PROTOCOL,
         "architecture": platform.architecture,
         "python": platform.python,
-        "runtimes": {name: versions[name] for name in runtimes},
+        "runtimes": {runtime.value: versions[runtime] for runtime in chosen},
         "distributions": distributions,
     }
     return write_kit(sorted(entries, key=lambda entry: entry.path), facts, output)
@@ -133,14 +139,19 @@ def _checked_python(python: str) -> str:
     return python
 
 
-def _checked_runtimes(runtimes: Sequence[str]) -> tuple[str, ...]:
-    known = [runtime.value for runtime in Runtime]
-    for name in runtimes:
-        if name not in known:
-            raise StudyError(f"there is no runtime {name!r}", hint=suggest(name, known))
-    if not runtimes:
-        raise StudyError("a kit needs a runtime", hint=f"Name some of {', '.join(known)}")
-    return tuple(name for name in known if name in runtimes)
+def _checked_runtimes(names: Sequence[str]) -> tuple[Runtime, ...]:
+    """Return them once each and in an order of our own: it is a part of the digest."""
+    for name in names:
+        if name not in {runtime.value for runtime in Runtime}:
+            raise StudyError(f"there is no runtime {name!r}", hint=suggest(name, KIT_RUNTIMES))
+        if name not in KIT_RUNTIMES:
+            raise StudyError(
+                f"a kit cannot bring {name}, only {enumerate_words(KIT_RUNTIMES)}",
+                hint=f"Install {name} on the board, in an environment of its own, and name that as an engine",
+            )
+    if not names:
+        raise StudyError("a kit needs a runtime", hint=f"Name some of {', '.join(KIT_RUNTIMES)}")
+    return tuple(Runtime(name) for name in KIT_RUNTIMES if name in names)
 
 
 def _find_library(

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from packaging.utils import parse_wheel_filename
+
 from deltann.core.errors import BoardError
 from deltann.fleet.wheels import RUNTIME_LIBRARY
 
@@ -13,6 +15,8 @@ SITE, LIBRARY = "site", f"lib/{RUNTIME_LIBRARY}"
 LAUNCHER = "bin/deltann-agent"
 OWN_PACKAGES = ("deltann_agent", "deltann_proto")
 
+# Asked for by runtimes, and imported by nothing of them that executes a model.
+_UNUSED_PACKAGES = frozenset({"backports-strenum", "flatbuffers", "ml-dtypes", "tqdm"})
 _UNUSED_FOLDERS = frozenset({"tests", "__pycache__"})
 _UNUSED_PARTS = (
     *("numpy/f2py/", "numpy/distutils/"),
@@ -22,6 +26,12 @@ _UNUSED_PARTS = (
         "onnxruntime/quantization/",
         "onnxruntime/tools/",
         "onnxruntime/transformers/",
+    ),
+    *(
+        "ai_edge_litert/aot/",
+        "ai_edge_litert/libLiteRtWebGpuAccelerator.so",
+        "ai_edge_litert/tools/",
+        "ai_edge_litert/vendors/",
     ),
 )
 _UNUSED_SUFFIXES = frozenset(
@@ -75,6 +85,11 @@ class Entry:
     path: str
     data: bytes
     executable: bool = False
+
+
+def is_needed(wheel: Path) -> bool:
+    """Return whether a board has any use for a wheel at all."""
+    return parse_wheel_filename(wheel.name)[0] not in _UNUSED_PACKAGES
 
 
 def wheel_entries(wheel: Path) -> Iterator[Entry]:

@@ -36,6 +36,7 @@ _OTHER_TAGS = {
     "armv7l": ("manylinux2014",),
 }
 _TVM, _FFI, _CUDART = "apache-tvm", "apache-tvm-ffi", "nvidia-cuda-runtime"
+_TFLITE_READER = "tflite"  # reads files for TVM's importer, which is at home on the host
 _CUDA_PART, _CUDART_LIBRARY = "libtvm_runtime_cuda.so", "libcudart.so.13"
 _NO_MATCH = re.compile(r"No matching distribution found for (([A-Za-z0-9._-]+)\S*)")
 
@@ -179,7 +180,7 @@ def board_requirements(runtimes: Sequence[str]) -> tuple[Requirement, ...]:
     return tuple(
         Requirement(f"{one.name}{one.specifier}")
         for one in wanted
-        if Runtime.TVM in runtimes or one.name != _FFI
+        if one.name != _TFLITE_READER and (Runtime.TVM in runtimes or one.name != _FFI)
     )
 
 

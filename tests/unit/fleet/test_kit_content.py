@@ -142,6 +142,26 @@ def test_what_no_board_uses_is_left_out_and_out_of_the_record(wheels, tmp_path):
     assert "tests" not in record
 
 
+def test_what_tflite_asks_for_and_never_imports_is_no_part_of_a_kit(wheels, tmp_path):
+    litert = {
+        "ai_edge_litert/interpreter.py": b"",
+        "ai_edge_litert/libLiteRt.so": elf(ARM64),
+        "ai_edge_litert/libLiteRtWebGpuAccelerator.so": elf(ARM64),
+        "ai_edge_litert/vendors/maker/plugin.so": elf(ARM64),
+        "ai_edge_litert/tools/benchmark.py": b"",
+        "ai_edge_litert/aot/compile.py": b"",
+    }
+    wheels.append(save_wheel(tmp_path, "ai_edge_litert-2.3.0", litert))
+    wheels.append(save_wheel(tmp_path, "ml_dtypes-0.6.0", {"ml_dtypes/__init__.py": b""}))
+    kit = build(tmp_path / "out", runtimes=["tflite", "tvm"])
+    assert kit.runtimes == (("tvm", "0.27.0.post1"), ("tflite", "2.3.0"))
+    assert "ml-dtypes" not in dict(kit.distributions)
+    names = [name for name, member in members(kit).items() if member.isfile() and "litert" in name]
+    package, info = "site/ai_edge_litert", "site/ai_edge_litert-2.3.0.dist-info"
+    expected = {f"{package}/interpreter.py", f"{package}/libLiteRt.so", f"{info}/METADATA", f"{info}/RECORD"}
+    assert set(names) == expected
+
+
 def test_licences_stay_wherever_they_are():
     assert is_used("tvm_ffi/3rdparty/libbacktrace/LICENSE")
     assert is_used("onnxruntime/ThirdPartyNotices.txt")
@@ -287,6 +307,7 @@ def test_a_kit_without_tvm_has_no_library_of_it(wheels, tmp_path):
         ({"python": "2.7"}, StudyError, "3.10 or newer"),
         ({"python": "3.11.2"}, StudyError, "3.11"),
         ({"runtimes": ["tvn"]}, StudyError, "tvm"),
+        ({"runtimes": ["tvm", "torch"]}, StudyError, "cannot bring torch, only tvm, onnxruntime and tflite"),
         ({"runtimes": []}, StudyError, "onnxruntime"),
         ({"wheels": Path("nowhere")}, BoardError, "nowhere"),
         ({"runtime_library": Path("nowhere.so")}, BoardError, "nowhere.so"),

@@ -68,6 +68,18 @@ def test_a_board_needs_our_base_install_and_its_runtimes():
     assert "apache-tvm-ffi" not in {one.name for one in board_requirements(["onnxruntime"])}
 
 
+def test_of_tflite_a_board_needs_the_interpreter_and_not_what_reads_files_for_tvm():
+    names = {one.name for one in board_requirements(["tflite"])}
+    assert names == {"grpcio", "grpcio-health-checking", "numpy", "protobuf", "ai-edge-litert"}
+
+
+def test_a_runtime_without_a_wheel_for_the_board_is_named(use_pip):
+    (litert,) = (str(one) for one in board_requirements(["tflite"]) if one.name == "ai-edge-litert")
+    use_pip(Pip(litert, f"ai-edge-litert=={metadata.version('ai-edge-litert')}"))
+    with pytest.raises(BoardError, match=r"no wheel of ai-edge-litert.* for armv7l and Python 3.11"):
+        fetch_wheels(Platform("armv7l", "3.11"), ["tflite"])
+
+
 def test_pip_is_asked_for_the_board_and_for_the_versions_of_this_host(use_pip, tmp_path):
     pip = use_pip(Pip())
     found = fetch_wheels(RPI, ["tvm"], folder=tmp_path)
