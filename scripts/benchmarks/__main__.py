@@ -19,7 +19,7 @@ BENCHMARKS = {
     "rpc": "the same images through TVM's RPC, one call after the other",
     "upload": "sending an artifact, against TVM's RPC",
     "fleet": "host CPU, memory and events for 1 to 64 boards",
-    "length": "memory of the host against the length of a study",
+    "length": "memory of the host against the length of a study, and the report of the longest",
     "tls": "mutual TLS on loopback, against the plain Unix socket",
     "memory": "resident memory of the idle agent, and of a worker with EfficientNet-Lite0",
     "conversions": "all twenty pairs of frameworks for MobileNetV2, cold and warm",
