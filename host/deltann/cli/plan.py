@@ -150,4 +150,5 @@ def _count_lines(answer: Plan) -> list[str]:
         f"Pairs: {', '.join([str(counts.pairs), *by_factor])}.",
         f"Building: about {estimate.building_s:.0f} s ({estimate.building_basis}).",
         f"Measuring: {measuring}.",
+        *([f"Taking turns: up to {estimate.turns_s:.0f} s on each board."] if estimate.turns_s else []),
     ]

@@ -38,12 +38,15 @@ class Estimate:
         All builds that the cache lacks, one after the other: an upper bound where several run at once.
     measuring_s
         All runs inside the executor, without loading; None while unknown.
+    turns_s
+        What taking turns may last on each board, boards at once, besides soaking; 0: nothing takes turns.
     """
 
     building_s: float
     building_basis: str
     measuring_s: float | None
     measuring_basis: str
+    turns_s: float = 0.0
 
 
 def latency_key(trial: Trial) -> str:

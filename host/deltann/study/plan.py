@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deltann.core.board import BoardFacts
@@ -153,7 +153,9 @@ def make_plan(
             pairs=pairs.total(),
             skipped=len(trials) - len(runnable),
         ),
-        estimate=estimate(runnable, images, history),
+        estimate=replace(
+            estimate(runnable, images, history), turns_s=_turns_s(runnable, boards, study.timing)
+        ),
         warnings=(
             *_warn_of_boards(runnable, boards),
             *_warn_of_timing(runnable, boards, study.timing),
@@ -266,6 +268,11 @@ def _warn_of_boards(trials: Sequence[Trial], boards: Sequence[BoardFacts]) -> li
         if threads and board.emulated:
             warnings.append(f"board {board.name} is emulated: its labels count, its times are no evidence.")
     return warnings
+
+
+def _turns_s(trials: Sequence[Trial], boards: Sequence[BoardFacts], timing: Timing | None) -> float:
+    real = {board.name for board in boards if not board.emulated}
+    return timing.budget_s if timing and any(trial.board in real for trial in trials) else 0.0
 
 
 def _warn_of_timing(

@@ -8,70 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plan_makers import LOCAL, ONNX_MODEL, TOOLS, TORCH_MODEL, build_key_of, labels, plan_of, study_of
 
-from deltann.core.artifact import CpuTarget
 from deltann.core.board import BoardFacts
 from deltann.core.converters import find_route
 from deltann.core.errors import StudyError
 from deltann.core.factors import Device, Runtime
 from deltann.core.framework import Framework
-from deltann.core.model import LabelSpace, ModelSource
 from deltann.core.pairs import pair_factor
-from deltann.core.recipes import NAMED_RECIPES
 from deltann.core.variant import Variant
 from deltann.study.estimate import DEFAULT_BUILD_S, History, latency_key
-from deltann.study.plan import Plan, make_plan
-from deltann.study.study import Study, load_study
-
-TORCH_MODEL = ModelSource(
-    name="net",
-    framework=Framework.TORCH,
-    zoo="net",
-    path=Path("net.pth"),
-    digest="0" * 64,
-    recipe=NAMED_RECIPES["torchvision"],
-    labels=LabelSpace(),
-)
-ONNX_MODEL = replace(TORCH_MODEL, framework=Framework.ONNX, zoo=None, path=Path("net.onnx"))
-LOCAL = BoardFacts(
-    name="local",
-    cpu=CpuTarget("x86_64-linux-gnu", "znver4"),
-    cores=4,
-    runtimes={"tvm": None, "onnxruntime": None},
-)
-TOOLS = {"apache-tvm": "0.27.0.post1", "torch": "2.13.0"}
-
-
-def build_key_of(variant: Variant, board: BoardFacts) -> str:
-    return f"{variant.build_factors()} for {board.cpu}"
-
-
-def study_of(folder: Path, factors: Mapping[str, Any], **others: Any) -> Study:
-    path = folder / "study.yaml"
-    # JSON is YAML.
-    path.write_text(
-        json.dumps({"schema": 1, "model": "net", "data": "foolbox", "factors": factors, **others})
-    )
-    return load_study(path)
-
-
-def plan_of(
-    folder: Path,
-    factors: Mapping[str, Any],
-    *,
-    model: ModelSource = TORCH_MODEL,
-    boards: tuple[BoardFacts, ...] = (LOCAL,),
-    tools: Mapping[str, str] = TOOLS,
-    history: History | None = None,
-    images: int | None = None,
-    **others: Any,
-) -> Plan:
-    study = study_of(folder, factors, **others)
-    return make_plan(study, model, boards, tools, history, build_key_of=build_key_of, images=images)
-
-
-def labels(plan: Plan) -> list[str]:
-    return [trial.variant.label for trial in plan.trials]
+from deltann.study.plan import make_plan
 
 
 def test_full_grid_with_collapsed_factors(tmp_path: Path) -> None:
