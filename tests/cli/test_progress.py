@@ -7,11 +7,22 @@ from rich.console import Console
 
 from deltann.cli import progress
 from deltann.cli.progress import RunDisplay
+from deltann.core.block import TimingEnd, TimingEndKind
 from deltann.core.factors import Importer, Runtime
 from deltann.core.record import TrialRecord
+from deltann.core.timing import Timing
 from deltann.core.trial import Cause, Status, TimingProtocol, Trial
 from deltann.core.variant import Variant
-from deltann.run.events import BoardsChosen, RunsDone, TrialEnded, TrialsPlanned, TrialStarted
+from deltann.run.events import (
+    BoardsChosen,
+    LapDone,
+    RunsDone,
+    TimingEnded,
+    TimingStarted,
+    TrialEnded,
+    TrialsPlanned,
+    TrialStarted,
+)
 
 RUNS = 10
 VARIANT = Variant(Runtime.ONNXRUNTIME, Importer.ONNX, None, threads=1)
@@ -112,3 +123,31 @@ def test_a_board_that_is_given_up_says_so_at_its_bar_and_not_once_a_trial(said):
     bars = show(*TWO, ended("left", Cause.BOARD_LOST), ended("left", Cause.BOARD_LOST))
     assert bars == {"left: given up": (0, 20), "right: measuring": (0, 10)}
     assert said.getvalue() == ""
+
+
+def timed(board: str, kind: TimingEndKind, precision: float | None) -> TimingEnded:
+    return TimingEnded(TimingEnd(board, Timing(), kind, precision, 40, 30.4, 0.1), 0.01)
+
+
+def test_turns_have_a_bar_that_says_what_is_known_so_far(said):
+    begun = (BoardsChosen(("left", "right")), TimingStarted("left", 3, 60.0))
+    assert show(*begun) == {"left: taking turns: 3 variants": (0, 60)}
+    assert show(*begun, LapDone("left", 0, None, 0.0)) == {"left: soaking": (0, 60)}
+    laps = LapDone("left", 12, 0.0345, 21.7)
+    assert show(*begun, laps) == {"left: 12 laps, ±3.5%": (22, 60)}
+    assert show(*begun, laps, TimingStarted("left", 3, 60.0)) == {"left: 12 laps, ±3.5%": (22, 60)}
+
+
+def test_the_end_of_turns_says_what_was_reached(said):
+    begun = (BoardsChosen(("local",)), TimingStarted("local", 3, 60.0))
+    assert show(*begun, timed("local", TimingEndKind.PRECISION, 0.009)) == {}
+    show(*begun, timed("local", TimingEndKind.BUDGET, 0.02))
+    show(*begun, timed("local", TimingEndKind.BUDGET, None))
+    short = "note: ±1.00% was asked for, and the budget did not reach that far"
+    assert said.getvalue().splitlines() == [
+        "timed 40 laps in 30 s, ratios of times known to ±0.90%",
+        "timed 40 laps in 30 s, ratios of times known to ±2.00%",
+        short,
+        "timed 40 laps in 30 s",
+        short,
+    ]

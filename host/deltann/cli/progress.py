@@ -117,8 +117,9 @@ class RunDisplay:
             case TrialEnded():
                 self._show_trial(event)
             case TimingStarted(board, variants, budget_s):
-                words = self._on(board, f"{plural(variants, 'variant')} take turns")
-                self._timings[board] = self._progress.add_task(words, total=round(budget_s))
+                words = self._on(board, f"taking turns: {plural(variants, 'variant')}")
+                if board not in self._timings:  # it may have been lost, and go on
+                    self._timings[board] = self._progress.add_task(words, total=round(budget_s))
             case LapDone(board, laps, precision, spent_s):
                 known = "" if precision is None else f", ±{precision:.1%}"
                 words = self._on(board, f"{plural(laps, 'lap')}{known}" if laps else "soaking")
@@ -148,8 +149,8 @@ class RunDisplay:
 
     def _show_timing(self, end: TimingEnd, asked: float) -> None:
         self._progress.remove_task(self._timings.pop(end.board))
-        reached = "unknown" if end.precision is None else f"±{end.precision:.2%}"
-        text = f"{plural(end.laps, 'lap')} in {end.spent_s:.0f} s, ratios of times to {reached}"
+        reached = "" if end.precision is None else f", ratios of times known to ±{end.precision:.2%}"
+        text = f"{plural(end.laps, 'lap')} in {end.spent_s:.0f} s{reached}"
         say(err, self._on(end.board, text), head="timed", style="dim")
         if end.kind is TimingEndKind.BUDGET and (end.precision is None or end.precision > asked):
             say(
