@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltann.compare.answers import RANKINGS_KEPT_BYTES, Answers, answers_of
+from deltann.compare.factorial import explain_disagreement, explain_times
 from deltann.compare.findings import find
 from deltann.compare.labels import UNLABELLED, beyond_classes, compare_labels, right_answers, true_classes
 from deltann.compare.laps import latencies_in_turns
@@ -54,7 +55,25 @@ def compare_run(
         (*_reference_first(data.trials, i, j, factor, _first_value(factor, baseline)), factor)
         for i, j, factor in found
     ]
-    return compare_pairs(data, oriented, thresholds, seed=seed)
+    return compare_pairs(
+        data, oriented, thresholds, seed=seed, reference=reference_trial(data.trials, baseline)
+    )
+
+
+def reference_trial(trials: Sequence[TrialResult], baseline: Baseline | None = None) -> int | None:
+    """Return the index of the trial whose labels the others' are held against; None where none was measured.
+
+    By the same order as in the pairs: a trial with the baseline's value, where one is given, then one of ONNX
+    Runtime, of the lowest optimization level, the first in the plan.
+    """
+
+    def rank(index: int) -> tuple[bool, bool, str, int]:
+        factors = trials[index].factors
+        strange = baseline is not None and (factors.get(baseline.factor) or NO_VALUE) != baseline.value
+        return strange, factors.get("runtime") != Runtime.ONNXRUNTIME, factors.get("level") or "", index
+
+    measured = (index for index, trial in enumerate(trials) if trial.measurement is not None)
+    return min(measured, key=rank, default=None)
 
 
 def compare_pairs(
@@ -64,6 +83,7 @@ def compare_pairs(
     *,
     seed: int = 0,
     untimed: Collection[str] = (),
+    reference: int | None = None,
 ) -> Comparison:
     """Return everything that these pairs of trials show, and what each trial shows by itself.
 
@@ -73,6 +93,8 @@ def compare_pairs(
         Indices of the reference and the other trial, and the factor in which they differ.
     untimed
         Ids of trials whose times are no evidence, besides those of emulated boards.
+    reference
+        Index of the trial whose labels are the measure of the others'; None: factors are not analysed.
     """
     recent = Recent(RANKINGS_KEPT_BYTES)
     answers = [
@@ -111,7 +133,22 @@ def compare_pairs(
                 time=time,
             )
         )
-    return Comparison(summaries, tuple(pairs), find(data, answers, summaries, pairs), thresholds, seed)
+    factorial = (
+        (
+            explain_times(data.trials, timings, data.blocks, seed),
+            explain_disagreement(data.trials, answers, reference, seed),
+        )
+        if reference is not None
+        else ()
+    )
+    return Comparison(
+        summaries,
+        tuple(pairs),
+        find(data, answers, summaries, pairs),
+        thresholds,
+        seed,
+        tuple(found for found in factorial if found is not None),
+    )
 
 
 def _truth_for(answers: Answers | None, data: RunData, truth: NDArray[np.int64]) -> NDArray[np.int64]:

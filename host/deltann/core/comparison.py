@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deltann.core.factorial import Factorial
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
@@ -229,7 +231,8 @@ class Finding:
 class Comparison:
     """All that was found in one run, and by which thresholds.
 
-    Findings are sorted, the worst first; `seed` is the bootstrap's.
+    Findings are sorted, the worst first; `seed` is the bootstrap's. `factorial` is what explains the times
+    and the disagreement; none between two runs, or where no factor varies.
     """
 
     trials: tuple[TrialSummary, ...]
@@ -237,3 +240,4 @@ class Comparison:
     findings: tuple[Finding, ...]
     thresholds: Thresholds = Thresholds()
     seed: int = 0
+    factorial: tuple[Factorial, ...] = ()
