@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from deltann.compare.answers import RANKINGS_KEPT_BYTES, Answers, answers_of
 from deltann.compare.factorial import explain_disagreement, explain_times
 from deltann.compare.findings import find
-from deltann.compare.labels import UNLABELLED, beyond_classes, compare_labels, right_answers, true_classes
-from deltann.compare.laps import latencies_in_turns
+from deltann.compare.labels import UNLABELLED, beyond_classes, compare_labels, true_classes
+from deltann.compare.summary import mark_front, sittings_of, summarize
 from deltann.compare.tensors import compare_tensors
 from deltann.compare.times import Turns, compare_times, timing_of
 from deltann.core.comparison import (
@@ -18,7 +18,6 @@ from deltann.core.comparison import (
     Pair,
     TensorComparison,
     Thresholds,
-    TrialSummary,
 )
 from deltann.core.factors import Runtime
 from deltann.core.gate import Baseline
@@ -105,10 +104,13 @@ def compare_pairs(
     ]
     truth = true_classes(data.samples)
     truths = [_truth_for(found, data, truth) for found in answers]
-    in_turns = latencies_in_turns(data.blocks)
-    summaries = tuple(
-        _summarize(trial, found, of_trial, in_turns.get(trial.trial_id))
-        for trial, found, of_trial in zip(data.trials, answers, truths, strict=True)
+    in_turns = sittings_of(data.blocks)
+    summaries = mark_front(
+        [
+            summarize(trial, found, of_trial, in_turns.get(trial.trial_id))
+            for trial, found, of_trial in zip(data.trials, answers, truths, strict=True)
+        ],
+        data.trials,
     )
     timings = [
         None
@@ -191,38 +193,3 @@ def _compare_outputs(
     if a is None or b is None or a.outputs.shape != b.outputs.shape:
         return None, None
     return compare_labels(a, b, samples, truth, thresholds.near_tie_factor), compare_tensors(a, b)
-
-
-def _summarize(
-    trial: TrialResult,
-    answers: Answers | None,
-    truth: NDArray[np.int64],
-    in_turns: NDArray[np.int64] | None,
-) -> TrialSummary:
-    latencies = None if trial.measurement is None else trial.measurement.latency_ns
-    if in_turns is not None:
-        latencies = in_turns
-    p5, median, p95 = (
-        (None, None, None)
-        if latencies is None or not len(latencies)
-        else (float(value) for value in np.percentile(latencies, [5, 50, 95]))
-    )
-    labelled = truth != UNLABELLED if answers is not None else np.zeros(0, np.bool_)
-    scored = answers if labelled.any() else None
-    return TrialSummary(
-        trial_id=trial.trial_id,
-        label=trial.label,
-        factors=trial.factors,
-        board=trial.board,
-        runtime=trial.runtime,
-        status=trial.status.value,
-        cause=None if trial.cause is None else trial.cause.value,
-        message=trial.message,
-        n=0 if answers is None else len(answers),
-        median_latency_ns=median,
-        p5_latency_ns=p5,
-        p95_latency_ns=p95,
-        accuracy_top1=None if scored is None else float(right_answers(scored, truth)[labelled].mean()),
-        accuracy_top5=None if scored is None else float(right_answers(scored, truth, 5)[labelled].mean()),
-        labelled=int(labelled.sum()),
-    )

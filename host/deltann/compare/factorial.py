@@ -120,9 +120,7 @@ def _what_lacks(grid: Grid, trials: int) -> str:
     if not grid.left_out:
         return ""
     rows = plural(len(grid.left_out), "effect")
-    return (
-        f"The grid of {plural(trials, 'trial')} is not full: {rows} cannot be shown, with the reason below."
-    )
+    return f"The grid of {plural(trials, 'trial')} is not full: {rows} cannot be told apart."
 
 
 def _lap_matrices(trials: Sequence[TrialResult], timed: Sequence[int], blocks: Sequence[Block]) -> _Cells:

@@ -6,19 +6,10 @@ from itertools import combinations
 
 import numpy as np
 
-from deltann.compare.grid import Cell, Floats, Grid
-from deltann.compare.laps import median_ranks
+from deltann.compare.grid import Cell, Grid
+from deltann.compare.ranks import median_interval
 from deltann.compare.variance import Stratum
 from deltann.core.factorial import Interaction, Meeting, Term
-
-
-def median_interval(values: Floats) -> tuple[float, float] | None:
-    """Return the 95 % interval of the median, as `median_ranks` has it; None for too few values."""
-    ranks = median_ranks(len(values))
-    if ranks is None:
-        return None
-    ordered = np.sort(values)
-    return float(ordered[ranks[0]]), float(ordered[ranks[1]])
 
 
 def find_interactions(
