@@ -36,6 +36,14 @@ def test_frames_of_what_was_found(run):
     assert {column.name: column.unit for column in run.fields("trials")}["build_s"] == "s"
 
 
+def test_frames_of_what_explains_the_times_and_of_turns(run):
+    effects = run.effects.to_pylist()
+    assert {row["factors"] for row in effects if row["response"] == "time"} == {"runtime", "level", None}
+    assert {row["within"] for row in effects if row["factors"] == "level"} == {"runtime"}
+    assert (len(run.blocks), len(run.timings)) == (0, 0)
+    assert {"label", "lap", "verdict", "latency_ns"} <= set(run.blocks.columns)
+
+
 def test_frames_of_what_was_measured(run):
     assert len(run.latencies) == 3 * 6 * 3
     assert len(run.predictions) == 3 * 6

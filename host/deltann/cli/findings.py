@@ -18,15 +18,21 @@ def print_comparison(
         With all factors of the trials and all numbers of the pairs, in tables of their own.
     """
     from deltann.report.terminal import findings_list, pairs_table, trials_table
-    from deltann.report.terminal_details import factors_table, measures_tables
+    from deltann.report.terminal_details import (
+        factorial_tables,
+        factors_table,
+        measures_tables,
+        trial_measures_table,
+    )
     from deltann.report.verdict import verdict
 
     console.print(trials_table(comparison))
     if full:
         console.print(factors_table(comparison))
+        console.print(trial_measures_table(comparison))
     console.print(pairs_table(comparison, limit))
     if full:
-        for table in measures_tables(comparison, limit):
+        for table in (*measures_tables(comparison, limit), *factorial_tables(comparison)):
             console.print(table)
     console.print(findings_list(comparison, limit))
     console.print(Text(verdict(data, comparison), style="bold"))

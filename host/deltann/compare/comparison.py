@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltann.compare.answers import RANKINGS_KEPT_BYTES, Answers, answers_of
+from deltann.compare.factorial import explain_disagreement, explain_times
 from deltann.compare.findings import find
-from deltann.compare.labels import UNLABELLED, beyond_classes, compare_labels, right_answers, true_classes
-from deltann.compare.laps import latencies_in_turns
+from deltann.compare.labels import UNLABELLED, beyond_classes, compare_labels, true_classes
+from deltann.compare.summary import mark_front, sittings_of, summarize
 from deltann.compare.tensors import compare_tensors
 from deltann.compare.times import Turns, compare_times, timing_of
 from deltann.core.comparison import (
@@ -17,7 +18,6 @@ from deltann.core.comparison import (
     Pair,
     TensorComparison,
     Thresholds,
-    TrialSummary,
 )
 from deltann.core.factors import Runtime
 from deltann.core.gate import Baseline
@@ -54,7 +54,25 @@ def compare_run(
         (*_reference_first(data.trials, i, j, factor, _first_value(factor, baseline)), factor)
         for i, j, factor in found
     ]
-    return compare_pairs(data, oriented, thresholds, seed=seed)
+    return compare_pairs(
+        data, oriented, thresholds, seed=seed, reference=reference_trial(data.trials, baseline)
+    )
+
+
+def reference_trial(trials: Sequence[TrialResult], baseline: Baseline | None = None) -> int | None:
+    """Return the index of the trial whose labels the others' are held against; None where none was measured.
+
+    By the same order as in the pairs: a trial with the baseline's value, where one is given, then one of ONNX
+    Runtime, of the lowest optimization level, the first in the plan.
+    """
+
+    def rank(index: int) -> tuple[bool, bool, str, int]:
+        factors = trials[index].factors
+        strange = baseline is not None and (factors.get(baseline.factor) or NO_VALUE) != baseline.value
+        return strange, factors.get("runtime") != Runtime.ONNXRUNTIME, factors.get("level") or "", index
+
+    measured = (index for index, trial in enumerate(trials) if trial.measurement is not None)
+    return min(measured, key=rank, default=None)
 
 
 def compare_pairs(
@@ -64,6 +82,7 @@ def compare_pairs(
     *,
     seed: int = 0,
     untimed: Collection[str] = (),
+    reference: int | None = None,
 ) -> Comparison:
     """Return everything that these pairs of trials show, and what each trial shows by itself.
 
@@ -73,6 +92,8 @@ def compare_pairs(
         Indices of the reference and the other trial, and the factor in which they differ.
     untimed
         Ids of trials whose times are no evidence, besides those of emulated boards.
+    reference
+        Index of the trial whose labels are the measure of the others'; None: factors are not analysed.
     """
     recent = Recent(RANKINGS_KEPT_BYTES)
     answers = [
@@ -83,10 +104,13 @@ def compare_pairs(
     ]
     truth = true_classes(data.samples)
     truths = [_truth_for(found, data, truth) for found in answers]
-    in_turns = latencies_in_turns(data.blocks)
-    summaries = tuple(
-        _summarize(trial, found, of_trial, in_turns.get(trial.trial_id))
-        for trial, found, of_trial in zip(data.trials, answers, truths, strict=True)
+    in_turns = sittings_of(data.blocks)
+    summaries = mark_front(
+        [
+            summarize(trial, found, of_trial, in_turns.get(trial.trial_id))
+            for trial, found, of_trial in zip(data.trials, answers, truths, strict=True)
+        ],
+        data.trials,
     )
     timings = [
         None
@@ -112,7 +136,22 @@ def compare_pairs(
                 time=time,
             )
         )
-    return Comparison(summaries, tuple(pairs), find(data, answers, summaries, pairs), thresholds, seed)
+    factorial = (
+        (
+            explain_times(data.trials, timings, data.blocks, seed),
+            explain_disagreement(data.trials, answers, reference, seed),
+        )
+        if reference is not None
+        else ()
+    )
+    return Comparison(
+        summaries,
+        tuple(pairs),
+        find(data, answers, summaries, pairs),
+        thresholds,
+        seed,
+        tuple(found for found in factorial if found is not None),
+    )
 
 
 def _truth_for(answers: Answers | None, data: RunData, truth: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -155,38 +194,3 @@ def _compare_outputs(
     if a is None or b is None or a.outputs.shape != b.outputs.shape:
         return None, None
     return compare_labels(a, b, samples, truth, thresholds.near_tie_factor), compare_tensors(a, b)
-
-
-def _summarize(
-    trial: TrialResult,
-    answers: Answers | None,
-    truth: NDArray[np.int64],
-    in_turns: NDArray[np.int64] | None,
-) -> TrialSummary:
-    latencies = None if trial.measurement is None else trial.measurement.latency_ns
-    if in_turns is not None:
-        latencies = in_turns
-    p5, median, p95 = (
-        (None, None, None)
-        if latencies is None or not len(latencies)
-        else (float(value) for value in np.percentile(latencies, [5, 50, 95]))
-    )
-    labelled = truth != UNLABELLED if answers is not None else np.zeros(0, np.bool_)
-    scored = answers if labelled.any() else None
-    return TrialSummary(
-        trial_id=trial.trial_id,
-        label=trial.label,
-        factors=trial.factors,
-        board=trial.board,
-        runtime=trial.runtime,
-        status=trial.status.value,
-        cause=None if trial.cause is None else trial.cause.value,
-        message=trial.message,
-        n=0 if answers is None else len(answers),
-        median_latency_ns=median,
-        p5_latency_ns=p5,
-        p95_latency_ns=p95,
-        accuracy_top1=None if scored is None else float(right_answers(scored, truth)[labelled].mean()),
-        accuracy_top5=None if scored is None else float(right_answers(scored, truth, 5)[labelled].mean()),
-        labelled=int(labelled.sum()),
-    )

@@ -1,9 +1,30 @@
-"""Rank tests: p-value and size of the effect. SciPy is imported when the first one is asked for."""
+"""Rank tests, with the size of the effect, and the median's interval. SciPy is imported when asked for."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+MIN_FOR_INTERVAL = 6
+"""With fewer values the interval of a median is no 95 % interval, whatever they are."""
+
+
+def median_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the median, whatever the distribution; None for too few values.
+
+    Notes
+    -----
+    The number of values below the median is binomial with p = 1/2 (Conover, Practical Nonparametric
+    Statistics, 1999, section 3.2).
+    """
+    from scipy.stats import binom
+
+    n = len(values)
+    if n < MIN_FOR_INTERVAL:
+        return None
+    fewer = int(binom.ppf(0.025, n, 0.5))
+    ordered = np.sort(values)
+    return float(ordered[fewer - 1]), float(ordered[n - fewer])
 
 
 def signed_rank(differences: NDArray[np.float64]) -> tuple[float, float]:

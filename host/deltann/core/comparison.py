@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deltann.core.factorial import Factorial
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
@@ -35,6 +37,20 @@ class TrialSummary:
         Inputs with a prediction.
     accuracy_top1, accuracy_top5
         Share of labelled inputs answered right, 0..1; None without labels.
+    median_ci95_ns
+        95 % interval of the median, over laps or images; None: too few of them.
+    throughput_per_s
+        Inferences one after the other: 1 over the median latency.
+    load_ns, first_run_ns
+        From the artifact's file to a ready executor, and the first run after it; where variants took turns,
+        the medians over all launches.
+    peak_rss_bytes
+        Largest resident memory of the worker.
+    energy_mj
+        Of one inference, where a board measures the power of all of itself; None: `energy_unknown` says why.
+    pareto
+        Whether no other trial of its board is at least as good in accuracy, median latency and size, and
+        better in one of them; None where it cannot be placed.
     """
 
     trial_id: str
@@ -52,6 +68,16 @@ class TrialSummary:
     accuracy_top1: float | None
     accuracy_top5: float | None
     labelled: int
+    p99_latency_ns: float | None = None
+    median_ci95_ns: tuple[float, float] | None = None
+    throughput_per_s: float | None = None
+    load_ns: float | None = None
+    first_run_ns: float | None = None
+    peak_rss_bytes: int | None = None
+    artifact_size_bytes: int | None = None
+    energy_mj: float | None = None
+    energy_unknown: str | None = None
+    pareto: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +255,8 @@ class Finding:
 class Comparison:
     """All that was found in one run, and by which thresholds.
 
-    Findings are sorted, the worst first; `seed` is the bootstrap's.
+    Findings are sorted, the worst first; `seed` is the bootstrap's. `factorial` is what explains the times
+    and the disagreement; none between two runs, or where no factor varies.
     """
 
     trials: tuple[TrialSummary, ...]
@@ -237,3 +264,4 @@ class Comparison:
     findings: tuple[Finding, ...]
     thresholds: Thresholds = Thresholds()
     seed: int = 0
+    factorial: tuple[Factorial, ...] = ()

@@ -1,10 +1,11 @@
-"""The trials, pairs, flips and findings of a run as flat rows, each column with type, unit and meaning."""
+"""The trials, pairs, flips, findings and effects of a run as flat rows, with types, units and meanings."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from deltann.core.comparison import Comparison, Finding, Flip, Pair, TrialSummary
+from deltann.core.factorial import Factorial, Term
 from deltann.core.factors import BOARD_FACTOR, FACTORS
 from deltann.core.model import LabelSpace
 from deltann.core.record import Measurement
@@ -42,6 +43,12 @@ class _Flip:
     labels: LabelSpace
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    of: Factorial
+    term: Term
+
+
 def _field(name: str, kind: str, meaning: str, value: Callable[[Any], Any], unit: str = "") -> Field:
     return Field(Column(name, kind, meaning, unit, nullable=True), value)
 
@@ -60,6 +67,14 @@ def _measured(name: str, kind: str, meaning: str, unit: str = "") -> Field:
         return None if measurement is None else getattr(measurement, name)
 
     return _field(name, kind, meaning, value, unit)
+
+
+def _end(name: str, meaning: str, end: int) -> Field:
+    def value(trial: _Trial) -> float | None:
+        interval = trial.summary.median_ci95_ns
+        return None if interval is None else interval[end]
+
+    return _field(name, "float64", meaning, value, "ns")
 
 
 def _part(part: str, name: str, kind: str, meaning: str, column: str = "", unit: str = "") -> Field:
@@ -97,10 +112,17 @@ TRIAL_FIELDS = (
     _summary("median_latency_ns", "float64", "median over all timed runs", "ns"),
     _summary("p5_latency_ns", "float64", "5th percentile", "ns"),
     _summary("p95_latency_ns", "float64", "95th percentile", "ns"),
-    _measured("load_ns", "int64", "from the artifact's file to a ready executor", "ns"),
-    _measured("first_run_ns", "int64", "the first run after loading", "ns"),
-    _measured("peak_rss_bytes", "int64", "largest resident memory of the worker", "byte"),
-    _result("artifact_size_bytes", "int64", "size of the artifact", "byte"),
+    _summary("p99_latency_ns", "float64", "99th percentile", "ns"),
+    _end("median_ci95_low_ns", "lower end of the median's 95 % interval", 0),
+    _end("median_ci95_high_ns", "upper end of it", 1),
+    _summary("throughput_per_s", "float64", "inferences one after the other: 1 over the median", "1/s"),
+    _summary("load_ns", "float64", "from the artifact's file to a ready executor, median of launches", "ns"),
+    _summary("first_run_ns", "float64", "the first run after loading, median of launches", "ns"),
+    _summary("peak_rss_bytes", "int64", "largest resident memory of the worker", "byte"),
+    _summary("artifact_size_bytes", "int64", "size of the artifact", "byte"),
+    _summary("energy_mj", "float64", "energy of one inference, the idle board's among it", "mJ"),
+    _summary("energy_unknown", "string", "why the energy is not known"),
+    _summary("pareto", "bool", "whether no trial of the board beats it in accuracy, median latency and size"),
     _result("build_s", "float64", "wall time of the build", "s"),
     _result("target", "string", "CPU, and GPU, the code is for"),
     _measured("runtime_version", "string", "version of the runtime on the board"),
@@ -139,6 +161,10 @@ PAIR_FIELDS = (
     _part("time", "p_corrected", "float64", "the same after Holm, over all pairs", "time_p_corrected"),
     _part("time", "effect", "float64", "rank-biserial correlation: over 0, b is slower", "time_effect"),
     _part("time", "differs", "bool", "whether it is called a difference", "time_differs"),
+    _part(
+        "time", "laps", "int64", "laps in which the two took turns; null: measured one by one", "time_laps"
+    ),
+    _part("time", "floor", "float64", "noise floor of the board, a share", "time_floor"),
 )
 
 FLIP_FIELDS = (
@@ -165,21 +191,50 @@ FINDING_FIELDS = (
     _field("text", "string", "the finding in one sentence", lambda found: found.text),
 )
 
+
+def _term(name: str, kind: str, meaning: str) -> Field:
+    return _field(name, kind, meaning, lambda row: getattr(row.term, name))
+
+
+EFFECT_FIELDS = (
+    _field(
+        "response", "string", "what is explained: time or disagreement", lambda row: row.of.response.value
+    ),
+    _field("unit", "string", "what is repeated: lap or image", lambda row: row.of.unit.value),
+    _field("units", "int64", "how often", lambda row: row.of.units),
+    _field("reference", "string", "trial whose labels are the measure", lambda row: row.of.reference),
+    _field(
+        "source", "string", "main, interaction, higher, units or residual", lambda row: row.term.source.value
+    ),
+    _field("factors", "string", "one factor or two", lambda row: " ".join(row.term.factors) or None),
+    _term("within", "string", "the factor that decides whether a trial has this one"),
+    _term("df", "int64", "degrees of freedom"),
+    _term("sum_squares", "float64", "sum of squares of type II"),
+    _term("eta_sq", "float64", "share of all spread"),
+    _term("omega_sq", "float64", "the same less what noise alone would take"),
+    _term("f", "float64", "mean square over that of the noise"),
+    _term("p_value", "float64", "of F, not corrected"),
+    _term("robust_share", "float64", "share of the spread between the trials' medians"),
+    _term("robust_p", "float64", "by sign flips on ranks"),
+)
+
 FIELDS: dict[str, tuple[Field, ...]] = {
     "trials": TRIAL_FIELDS,
     "pairs": PAIR_FIELDS,
     "flips": FLIP_FIELDS,
     "findings": FINDING_FIELDS,
+    "effects": EFFECT_FIELDS,
 }
 
 
 def flat_rows(name: str, data: RunData, comparison: Comparison) -> Iterator[Row]:
-    """Return the rows of `trials`, `pairs`, `flips` or `findings`, in the order of the comparison."""
+    """Return the rows of one of `FIELDS`, in the order of the comparison."""
     items: Iterable[Any] = {
         "trials": _trials,
         "pairs": _pairs,
         "flips": _flips,
         "findings": _findings,
+        "effects": _effects,
     }[name](data, comparison)
     for item in items:
         yield {field.column.name: field.value(item) for field in FIELDS[name]}
@@ -202,6 +257,12 @@ def _flips(data: RunData, comparison: Comparison) -> Iterator[_Flip]:
 
 def _findings(_data: RunData, comparison: Comparison) -> Iterator[Finding]:
     return iter(comparison.findings)
+
+
+def _effects(_data: RunData, comparison: Comparison) -> Iterator[_Row]:
+    for found in comparison.factorial:
+        for term in found.terms:
+            yield _Row(found, term)
 
 
 def _class_name(item: _Flip, class_index: int) -> str:

@@ -34,6 +34,10 @@ _LATENCIES = _LAST + (
     "from latencies join last using (trial_id, attempt) join samples using (sample_index) "
     "order by trial_id, run_index"
 )
+_BLOCKS = (
+    "select label, blocks.* from blocks join (select trial_id, arg_max(label, attempt) as label from trials "
+    "group by trial_id) using (trial_id) order by board, lap, turn, started_unix_ns"
+)
 
 
 class Frame:
@@ -130,6 +134,21 @@ class Run:
         return self._found("findings")
 
     @cached_property
+    def effects(self) -> Frame:
+        """One row for each effect of a factor, or of two together, on the times and on the disagreement."""
+        return self._found("effects")
+
+    @cached_property
+    def blocks(self) -> Frame:
+        """One row for each block of variants that took turns: latencies, verdict, circumstances."""
+        return self.query(_BLOCKS)
+
+    @cached_property
+    def timings(self) -> Frame:
+        """One row for each board on which variants took turns: how it ended, and by which protocol."""
+        return self.query("select * from timings order by board")
+
+    @cached_property
     def predictions(self) -> Frame:
         """One row for each image of each trial; `outputs` has the outputs."""
         return self.query(_PREDICTIONS)
@@ -170,7 +189,7 @@ class Run:
         return Frame(ask_arrow(self._folder, sql))
 
     def fields(self, name: str) -> tuple[Column, ...]:
-        """Return the columns of `trials`, `pairs`, `flips` or `findings`, each with its unit and meaning."""
+        """Return the columns of one of the frames from `trials` to `effects`, with units and meanings."""
         return tuple(field.column for field in FIELDS[name])
 
     @cached_property

@@ -67,7 +67,7 @@ def _of_tensors(show: Callable[[TensorComparison], str]) -> Callable[[Pair], str
     return lambda pair: None if pair.tensors is None else show(pair.tensors)
 
 
-def _of_time(show: Callable[[TimeComparison], str]) -> Callable[[Pair], str | None]:
+def _of_time(show: Callable[[TimeComparison], str | None]) -> Callable[[Pair], str | None]:
     return lambda pair: None if pair.time is None else show(pair.time)
 
 
@@ -214,8 +214,18 @@ MEASURES = (
             ),
             Measure(
                 "Difference",
-                "called only if corrected p, interval and ratio all say so",
+                "called only if corrected p, interval, ratio and noise floor all say so",
                 _of_time(lambda time: "yes" if time.differs else "none called"),
+            ),
+            Measure(
+                "Laps",
+                "in which the two took turns, the ratio being the median of those within each lap",
+                _of_time(lambda time: None if time.laps is None else f"{time.laps:,}"),
+            ),
+            Measure(
+                "Noise floor",
+                "what the ratio of a variant to itself reaches on this board",
+                _of_time(lambda time: None if time.floor is None else format_share(time.floor)),
             ),
         ),
     ),

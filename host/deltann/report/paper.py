@@ -1,4 +1,4 @@
-"""The trials and pairs of a run as tables in Markdown and LaTeX."""
+"""The trials, pairs and factors of a run as tables in Markdown and LaTeX."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deltann.core.comparison import Comparison, Pair, TrialSummary
+from deltann.core.factorial import Factorial
 from deltann.core.format import (
     MISSING,
     cause_words,
@@ -20,6 +21,8 @@ from deltann.core.format import (
 )
 from deltann.core.run_data import RunData
 from deltann.report.methods import methods_paragraph
+from deltann.report.terms import TERM_COLUMNS, factorial_title, term_name
+from deltann.report.trial_measures import TRIAL_MEASURES
 
 _LATEX = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -40,8 +43,9 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """A table of texts. `numbers` are the columns that stand to the right."""
+    """A table of texts: its name in LaTeX, and the columns that stand to the right, `numbers`."""
 
+    name: str
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -49,15 +53,20 @@ class PaperTable:
 
 
 def paper_tables(data: RunData, comparison: Comparison) -> tuple[PaperTable, ...]:
-    """Return the tables of trials and of pairs, with the columns in which anything stands."""
+    """Return the tables of trials, their other numbers, pairs and what explains times and disagreement.
+
+    Each has the columns in which anything stands.
+    """
     return (
-        _table(f"Trials of {data.name}", _trial_columns(data), comparison.trials),
-        _table(f"Pairs of {data.name}", _pair_columns(comparison), comparison.pairs),
+        _table("trials", f"Trials of {data.name}", _trial_columns(data), comparison.trials),
+        _table("numbers", f"Numbers of the trials of {data.name}", _number_columns(), comparison.trials),
+        _table("pairs", f"Pairs of {data.name}", _pair_columns(comparison), comparison.pairs),
+        *(_factorial_table(found) for found in comparison.factorial if found.terms),
     )
 
 
 def to_markdown(data: RunData, comparison: Comparison) -> str:
-    """Return the methods paragraph and both tables in Markdown."""
+    """Return the methods paragraph and all tables in Markdown."""
     parts = [f"# {_markdown(data.name)}", _markdown(methods_paragraph(data, comparison))]
     for table in paper_tables(data, comparison):
         marks = ("---:" if heading in table.numbers else "---" for heading in table.headings)
@@ -67,10 +76,9 @@ def to_markdown(data: RunData, comparison: Comparison) -> str:
 
 
 def to_latex(data: RunData, comparison: Comparison) -> str:
-    """Return the methods paragraph and both tables in LaTeX that needs no package."""
+    """Return the methods paragraph and all tables in LaTeX that needs no package."""
     parts = [latex(methods_paragraph(data, comparison))]
-    tables = zip(("trials", "pairs"), paper_tables(data, comparison), strict=True)
-    parts += [_latex_table(table, f"tab:deltann-{name}") for name, table in tables]
+    parts += [_latex_table(table, f"tab:deltann-{table.name}") for table in paper_tables(data, comparison)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -102,13 +110,13 @@ def _latex_table(table: PaperTable, label: str) -> str:
 _Columns = dict[str, tuple[Callable[..., str], bool]]
 
 
-def _table(title: str, columns: _Columns, items: Sequence[Any]) -> PaperTable:
+def _table(name: str, title: str, columns: _Columns, items: Sequence[Any]) -> PaperTable:
     texts = {heading: [show(item) for item in items] for heading, (show, _) in columns.items()}
     filled = [heading for heading, cells in texts.items() if any(cell != MISSING for cell in cells)]
     shown = filled or list(texts)
     rows = zip(*(texts[heading] for heading in shown), strict=True)
     numbers = frozenset(heading for heading in shown if columns[heading][1])
-    return PaperTable(title, tuple(shown), tuple(rows), numbers)
+    return PaperTable(name, title, tuple(shown), tuple(rows), numbers)
 
 
 def _trial_columns(data: RunData) -> _Columns:
@@ -128,6 +136,22 @@ def _trial_columns(data: RunData) -> _Columns:
         "5 % to 95 %": (spread, True),
         "size": (lambda trial: format_bytes(sizes[trial.trial_id]), True),
     }
+
+
+def _number_columns() -> _Columns:
+    others = (measure for measure in TRIAL_MEASURES if not measure.brief)
+    return {
+        "variant": (lambda trial: trial.label, False),
+        "board": (lambda trial: trial.board, False),
+        **{measure.name: (measure.show, True) for measure in others},
+    }
+
+
+def _factorial_table(found: Factorial) -> PaperTable:
+    columns: _Columns = {"term": (lambda term: term_name(term, found), False)}
+    columns |= {column.name: (column.show, True) for column in TERM_COLUMNS}
+    remainder = [term for term in found.terms if not term.factors]
+    return _table(found.response.value, factorial_title(found), columns, [*found.effects(), *remainder])
 
 
 def _pair_columns(comparison: Comparison) -> _Columns:

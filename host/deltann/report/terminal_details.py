@@ -1,12 +1,15 @@
-"""What the short tables of the terminal leave out: every factor, and every other number of a pair."""
+"""What the short tables of the terminal leave out: factors, all other numbers, and what explains them."""
 
 from typing import TYPE_CHECKING
 
 from deltann.core.comparison import Comparison
+from deltann.core.factorial import Factorial
 from deltann.core.factors import BOARD_FACTOR
 from deltann.core.format import MISSING
 from deltann.report.cells import change_of, new_table, plain, worst_pairs
 from deltann.report.measures import MEASURES, MeasureGroup
+from deltann.report.terms import TERM_COLUMNS, factorial_remarks, factorial_title, term_name
+from deltann.report.trial_measures import energy_sentence, known_measures
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,6 +31,38 @@ def factors_table(comparison: Comparison) -> "Table":
     for trial, factors in zip(comparison.trials, given, strict=True):
         own = ", ".join(text for text in factors if text not in shared)
         table.add_row(plain(trial.trial_id), plain(trial.board), plain(own))
+    return table
+
+
+def trial_measures_table(comparison: Comparison) -> "Table":
+    """Return a row for each trial with the numbers that the short table does not have.
+
+    Only numbers that some trial has; a caption says why no energy is known.
+    """
+    table = new_table("Numbers of the trials")
+    table.add_column("id", no_wrap=True)
+    measures = [measure for measure in known_measures(comparison.trials) if not measure.brief]
+    for measure in measures:
+        table.add_column(measure.name.replace(" ", "\n"), justify="right", no_wrap=True)
+    for trial in comparison.trials:
+        table.add_row(plain(trial.trial_id), *(plain(measure.show(trial)) for measure in measures))
+    table.caption = plain(energy_sentence(comparison.trials)) or None
+    return table
+
+
+def factorial_tables(comparison: Comparison) -> "list[Table]":
+    """Return what explains the times and the disagreement, a row for each term."""
+    return [_factorial_table(found) for found in comparison.factorial if found.terms]
+
+
+def _factorial_table(found: Factorial) -> "Table":
+    table = new_table(factorial_title(found))
+    table.add_column("term", overflow="fold")
+    for column in TERM_COLUMNS:
+        table.add_column(column.name.replace(" ", "\n"), justify="right", no_wrap=True)
+    for term in (*found.effects(), *(term for term in found.terms if not term.factors)):
+        table.add_row(plain(term_name(term, found)), *(plain(column.show(term)) for column in TERM_COLUMNS))
+    table.caption = plain(factorial_remarks(found)) or None
     return table
 
 

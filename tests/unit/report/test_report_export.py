@@ -33,6 +33,7 @@ def test_every_trial_pair_flip_and_finding_has_a_row(rich):
         "pairs": len(comparison.pairs),
         "flips": sum(pair.labels.differing for pair in comparison.pairs if pair.labels),
         "findings": len(comparison.findings),
+        "effects": sum(len(found.terms) for found in comparison.factorial),
     }
 
 
@@ -93,8 +94,10 @@ class TestMethods:
 
 def test_tables_leave_out_what_nobody_has():
     data = report_runs.agreeing_run(samples=report_runs.samples(20, labelled=False))
-    trials, pairs = paper_tables(data, report_runs.compare(data))
+    trials, numbers, pairs = paper_tables(data, report_runs.compare(data))
     assert "top-1" not in trials.headings
+    assert {"Throughput", "p99", "First run", "Peak memory"} <= set(numbers.headings)
+    assert not {"Top-5", "Energy"} & set(numbers.headings)
     assert len(trials.rows) == 2
     assert pairs.rows[0][:2] == ("level", "O0 → O3")
 
@@ -104,7 +107,7 @@ def test_markdown_tables_are_whole_whatever_names_hold(rich):
     text = to_markdown(data, rich[1])
     assert text.startswith("# a\\|b\\_\\*c\\*\n")
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 2
+    assert len(tables) == 5, "trials, their numbers, pairs, times and disagreement"
     for table in tables:
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(widths) == 1
@@ -117,7 +120,7 @@ def test_latex_escapes_all_that_is_its_own(rich):
     )
     text = to_latex(*rich)
     for name in ("table", "tabular"):
-        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 2
+        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 5
     bodies = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", text, re.DOTALL)
     for columns, body in bodies:
         lines = [line for line in body.strip().splitlines() if line != r"\hline"]

@@ -1,0 +1,113 @@
+"""Every number of a trial under its name, with what it means in one line."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from deltann.core.comparison import TrialSummary
+from deltann.core.format import (
+    MISSING,
+    format_bytes,
+    format_duration,
+    format_plain,
+    format_range,
+    format_share,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialMeasure:
+    """One number of a trial.
+
+    Attributes
+    ----------
+    name, meaning
+        For people; the meaning is one line.
+    show
+        Returns the number as text, a dash where the trial does not have it.
+    brief
+        Whether the short tables have it already.
+    """
+
+    name: str
+    meaning: str
+    show: Callable[[TrialSummary], str]
+    brief: bool = False
+
+
+def format_energy(energy_mj: float | None) -> str:
+    """Return an energy in three significant digits: `41.2 mJ`, `1.08 J`."""
+    if energy_mj is None:
+        return MISSING
+    return f"{format_plain(energy_mj / 1000)} J" if energy_mj >= 1000 else f"{format_plain(energy_mj)} mJ"
+
+
+def _throughput(trial: TrialSummary) -> str:
+    return MISSING if trial.throughput_per_s is None else f"{format_plain(trial.throughput_per_s)} /s"
+
+
+def _interval(trial: TrialSummary) -> str:
+    return format_range(*trial.median_ci95_ns) if trial.median_ci95_ns else MISSING
+
+
+TRIAL_MEASURES = (
+    TrialMeasure(
+        "Top-1",
+        "share of the labelled images answered right",
+        lambda trial: format_share(trial.accuracy_top1),
+        brief=True,
+    ),
+    TrialMeasure(
+        "Top-5",
+        "share with the true class among the five best",
+        lambda trial: format_share(trial.accuracy_top5),
+    ),
+    TrialMeasure(
+        "Median",
+        "latency that half of the runs stay below",
+        lambda trial: format_duration(trial.median_latency_ns),
+        brief=True,
+    ),
+    TrialMeasure("95 % interval", "of the median, over laps or images", _interval),
+    TrialMeasure("p5", "5 % of the runs stay below", lambda trial: format_duration(trial.p5_latency_ns)),
+    TrialMeasure("p95", "95 % of the runs stay below", lambda trial: format_duration(trial.p95_latency_ns)),
+    TrialMeasure("p99", "99 % of the runs stay below", lambda trial: format_duration(trial.p99_latency_ns)),
+    TrialMeasure("Throughput", "inferences one after the other: 1 over the median", _throughput),
+    TrialMeasure(
+        "First run", "the first inference after loading", lambda trial: format_duration(trial.first_run_ns)
+    ),
+    TrialMeasure(
+        "Load", "from the artifact's file to a ready executor", lambda trial: format_duration(trial.load_ns)
+    ),
+    TrialMeasure(
+        "Size", "of the artifact that was shipped", lambda trial: format_bytes(trial.artifact_size_bytes)
+    ),
+    TrialMeasure(
+        "Peak memory",
+        "largest resident memory of the worker",
+        lambda trial: format_bytes(trial.peak_rss_bytes),
+    ),
+    TrialMeasure(
+        "Energy",
+        "of one inference, the idle board's among it; only where a rail feeds the whole board",
+        lambda trial: format_energy(trial.energy_mj),
+    ),
+    TrialMeasure(
+        "Pareto",
+        "no other trial of the board beats it in accuracy, median latency and size",
+        lambda trial: MISSING if trial.pareto is None else "front" if trial.pareto else "beaten",
+    ),
+)
+
+
+def known_measures(trials: Sequence[TrialSummary]) -> list[TrialMeasure]:
+    """Return the measures that at least one of the trials has."""
+    return [measure for measure in TRIAL_MEASURES if any(measure.show(trial) != MISSING for trial in trials)]
+
+
+def energy_sentence(trials: Sequence[TrialSummary]) -> str:
+    """Return why the energy is known of no measured trial, or empty."""
+    measured = [trial for trial in trials if trial.n]
+    if not measured or any(trial.energy_mj is not None for trial in measured):
+        return ""
+    reasons = dict.fromkeys(trial.energy_unknown for trial in measured if trial.energy_unknown)
+    return f"No energy is given: {'; '.join(reasons)}."
