@@ -83,6 +83,17 @@ def residual():
     return net
 
 
+def residual_of_prime_size():
+    """A sum behind a convolution whose last tile of a line is lower than the others."""
+    net = images(16, 17)
+    net.conv(32, 1)
+    before = net.relu6()
+    net.conv(32, 3, pads=[1] * 4)
+    net.add("Add", before)
+    net.add("Relu")
+    return net
+
+
 def padded_after():
     """A padding behind a convolution: its domain differs, so it must not join the convolution's tiles."""
     net = images(8)
@@ -269,6 +280,9 @@ NETS = {
     "batch of 3": conv_net(16, 1, batch=3),
     "batch of 2, same padding": conv_net(16, 3, batch=2, pads=[1] * 4),
     "valid 3x3": conv_net(16, 3),
+    "valid 3x3, prime": conv_net(32, 3, size=19),
+    "strided valid 3x3, prime": conv_net(32, 3, size=35, strides=[2, 2]),
+    "pointwise of more weights than pixels": conv_net(96, 1, size=7, channels=64),
     "same 3x3": conv_net(16, 3, pads=[1] * 4),
     "strided 3x3, uneven padding": conv_net(32, 3, size=15, channels=3, strides=[2, 2], pads=[0, 0, 1, 1]),
     "dilated 3x3": conv_net(16, 3, dilations=[2, 2], pads=[2] * 4),
@@ -286,6 +300,7 @@ NETS = {
     "depthwise batch": conv_net(16, 3, channels=16, group=16, batch=2, pads=[1] * 4),
     "depthwise prime size": conv_net(8, 3, size=13, channels=8, group=8, pads=[1] * 4, relu=False),
     "residual": residual,
+    "residual of prime size": residual_of_prime_size,
     "padded after": padded_after,
     "padded with ones": padded_with_ones,
     "padded with zeros": padded_with_zeros,

@@ -156,26 +156,47 @@ def _axes(schedule: Any, anchor: Block) -> tuple[list[Any], list[Any]]:
 
 
 def _schedule_dense(schedule: Any, anchor: Block, output: Any, access: Access, machine: Machine) -> None:
-    if access.flat and len(anchor.spatial) > 2 and not _is_parameter(schedule, _written(schedule, anchor)):
-        _flatten_rows(schedule, anchor, output)
+    tile, weights_larger = _tile_dense(schedule, anchor, output, access, machine), access.weights_larger
     outer, reduction = _axes(schedule, anchor)
     columns = outer.pop()
     rows = outer.pop() if outer else schedule.add_unit_loop(columns)
-    tile = choose_tile(_extent(schedule, rows), anchor.spatial[-1], machine)
     _pack_weights(schedule, anchor, tile)
+    even = _extent(schedule, rows) % tile.rows == 0
     row_tiles, row = schedule.split(rows, [None, tile.rows])
     column_tiles, vector, lane = schedule.split(columns, [None, tile.vectors, tile.lanes])
-    # The operand of the inner of the two loops is read again for each step of the outer one.
-    over = [column_tiles, *outer, row_tiles] if access.weights_larger else [*outer, row_tiles, column_tiles]
-    schedule.reorder(*over, *reduction, row, vector, lane)
-    tiles = schedule.fuse(*over)
-    schedule.reverse_compute_at(output, tiles, preserve_unit_loops=True)
+    if even:
+        # The operand of the inner of the two loops is read again for each step of the outer one.
+        over = [column_tiles, *outer, row_tiles] if weights_larger else [*outer, row_tiles, column_tiles]
+        schedule.reorder(*over, *reduction, row, vector, lane)
+        tiles = place = schedule.fuse(*over)
+    else:
+        # The loop over the rows' tiles stays one of its own, which TVM parts before the last, lower one.
+        over = [column_tiles, *outer] if weights_larger else [*outer, column_tiles]
+        schedule.reorder(*over, row_tiles, *reduction, row, vector, lane)
+        tiles, place = schedule.fuse(*over), row_tiles
+        schedule.annotate(row_tiles, "pragma_loop_partition_hint", 1)
+    schedule.reverse_compute_at(output, place, preserve_unit_loops=True)
     _vectorize_last(schedule, output, tile.lanes)
     _parallelize(schedule, tiles, prod(anchor.extents))
     schedule.unroll(row)
     schedule.unroll(vector)
     schedule.vectorize(lane)
     schedule.decompose_reduction(anchor.handle, reduction[0])
+
+
+def _tile_dense(schedule: Any, anchor: Block, output: Any, access: Access, machine: Machine) -> Tile:
+    """Return the tile of an anchor, all its axes but the last made one where that gives a cheaper one."""
+    *outer, columns = anchor.spatial
+    rows = outer[-1] if outer else 1
+    tile = choose_tile(rows, columns, machine)
+    if not access.flat or len(outer) < 2 or _is_parameter(schedule, _written(schedule, anchor)):
+        return tile
+    # The loop over uneven tiles is the inner one: it had better be the weights that are read only once.
+    flat = choose_tile(prod(outer), columns, machine, even=not access.weights_larger)
+    if flat.cost(prod(outer)) > tile.cost(rows):
+        return tile
+    _flatten_rows(schedule, anchor, output)
+    return flat
 
 
 def _pack_weights(schedule: Any, anchor: Block, tile: Tile) -> None:

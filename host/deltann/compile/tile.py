@@ -14,6 +14,25 @@ class Machine:
     registers: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Cost:
+    """What an output costs with a tile, for each of its products; the lower is the better one.
+
+    Attributes
+    ----------
+    cycles
+        Of a core, a step of the reduction being as long as the slowest of its products, loads and gaps.
+    uneven
+        Whether the tiles at the end are lower: further code, and fewer orders of the loops.
+    loads
+        Of operands.
+    """
+
+    cycles: float
+    uneven: bool
+    loads: float
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """Outputs computed together: `rows` x `vectors` accumulators of `lanes` values each."""
@@ -22,28 +41,47 @@ class Tile:
     vectors: int
     lanes: int
 
+    @property
+    def registers(self) -> int:
+        """Those in use: accumulators, one step's vectors and the value that multiplies them."""
+        # With one row, the vectors are read from memory by the multiplication itself.
+        return self.rows * self.vectors + (self.vectors if self.rows > 1 else 0) + 1
 
-def choose_tile(rows: int, columns: int, machine: Machine) -> Tile:
-    """Return the register tile for an output of `rows` x `columns`, each of its sides a divisor.
+    def cost(self, rows: int) -> Cost:
+        """Return what an output with so many rows costs.
 
-    Notes
-    -----
-    A step of the reduction loads `rows + vectors` operands for `rows * vectors` products. Vectors count
-    twice, as they come from a farther cache. Two loads and two products can start in a cycle, and a product
-    takes 4 cycles, so fewer than 8 accumulators leave gaps. The tile with the fewest cycles for each
-    product is taken, among equals the one with the fewest loads.
+        Notes
+        -----
+        A step of the reduction loads `rows + vectors` operands for `rows * vectors` products. Vectors count
+        twice, as they come from a farther cache. Two loads and two products can start in a cycle, and a
+        product takes 4 cycles, so fewer than 8 accumulators leave gaps.
+        """
+        whole, last = divmod(rows, self.rows)
+        steps = [(whole, self.rows), *([(1, last)] if last else [])]
+        cycles, loads = 0, 0
+        for count, height in steps:
+            operands = 2 * self.vectors + height
+            cycles += count * max(self.vectors * height, operands, PRODUCTS_IN_FLIGHT)
+            loads += count * operands
+        products = rows * self.vectors
+        return Cost(cycles / products, last > 0, loads / products)
+
+
+def choose_tile(rows: int, columns: int, machine: Machine, *, even: bool = False) -> Tile:
+    """Return the cheapest register tile for an output of `rows` x `columns`.
+
+    Its width is a divisor of the columns. Its height need not divide the rows unless `even`: the tile at
+    the end is then lower than the others.
     """
     lanes = largest_divisor(columns, machine.lanes)
-    best, best_cost = Tile(1, 1, lanes), (float("inf"), 0.0)
-    for vectors in divisors(columns // lanes, machine.registers):
-        for height in divisors(rows, machine.registers):
-            products, loads = vectors * height, 2 * vectors + height
-            # With one row, the vectors are read from memory by the multiplication itself.
-            in_use = products + (vectors if height > 1 else 0) + 1
-            cost = (max(products, loads, PRODUCTS_IN_FLIGHT) / products, loads / products)
-            if in_use < machine.registers and cost < best_cost:
-                best, best_cost = Tile(height, vectors, lanes), cost
-    return best
+    heights = divisors(rows, machine.registers) if even else range(1, min(rows, machine.registers) + 1)
+    tiles = (
+        Tile(height, vectors, lanes)
+        for vectors in divisors(columns // lanes, machine.registers)
+        for height in heights
+    )
+    fitting = [tile for tile in tiles if tile.registers < machine.registers]
+    return min(fitting, key=lambda tile: tile.cost(rows))
 
 
 def divisors(number: int, limit: int) -> list[int]:

@@ -1,5 +1,6 @@
 """Edits of an ONNX graph: one input, one output, fixed shapes, nothing that varies from run to run."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +34,7 @@ def simplified(model: Any) -> tuple[Any, TensorSpec, TensorSpec]:
     CompileError
         If the shape of the output still depends on the image.
     """
-    import onnxsim
-
+    onnxsim = _import_onnxsim()
     # Not checked by onnxsim: it samples random values, where the caller compares with the source.
     smaller, _ = onnxsim.simplify(model, check_n=0)
     _strip(smaller)
@@ -45,6 +45,19 @@ def simplified(model: Any) -> tuple[Any, TensorSpec, TensorSpec]:
             hint="Export the model so that its output has one fixed shape",
         )
     return smaller, given, taken
+
+
+def _import_onnxsim() -> Any:
+    """Return onnxsim, without torch where nobody has that yet: seconds for parts that are not used here."""
+    hidden = "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        import onnxsim
+    finally:
+        if hidden:
+            del sys.modules["torch"]
+    return onnxsim
 
 
 def _strip(model: Any) -> None:

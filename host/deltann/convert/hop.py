@@ -20,7 +20,7 @@ from deltann.core.errors import MissingPackageError
 from deltann.core.form import Form
 from deltann.core.framework import Framework
 from deltann.core.full_disk import unwritable
-from deltann.core.hashing import digest_file, digest_record
+from deltann.core.hashing import digest_file, digest_record, digest_unchanged
 from deltann.core.words import enumerate_words
 
 CODE_VERSION = 4
@@ -251,7 +251,7 @@ def _keep(
 def _read(place: Path, framework: Framework, versions: dict[str, str]) -> HopResult | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         record = json.loads((place / _RECORD_FILE).read_text())
-        if digest_file(place / record["file"]) == record["digest"]:
+        if digest_unchanged(place / record["file"]) == record["digest"]:
             return _result(record, place, framework, versions, cached=True)
     return None
 

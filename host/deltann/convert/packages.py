@@ -107,6 +107,7 @@ def _here(names: tuple[str, ...]) -> dict[str, str | None]:
     return {name: _version(name) for name in names}
 
 
+@cache
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)

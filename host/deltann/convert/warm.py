@@ -7,6 +7,7 @@ process imports and does nothing else: no graph, no session, no pool of threads 
 """
 
 import contextlib
+import gc
 import json
 import os
 import runpy
@@ -22,9 +23,15 @@ from deltann.child import ChildProcess
 
 PRELOADS: dict[str, tuple[str, ...]] = {
     "tensorflow": ("tensorflow", "keras", "tensorflow.lite.python.lite"),
-    "torch": ("torch", "torch.export", "torch.onnx"),
+    "torch": ("torch", "torch.export", "torch.onnx", "torch.export.pt2_archive"),
 }
-"""Package of a converter to modules worth importing once; the first package that is here decides."""
+"""Package of a converter to modules worth importing once; the first package that is here decides.
+
+The first module must be there; of the others, what a version does not have is left out.
+"""
+
+_READERS = {"KERAS_BACKEND": "keras"}
+"""Variables that only one module reads: processes that have not imported it are alike whatever they say."""
 
 _POLL_S = 0.02
 _START_S = 120.0
@@ -62,10 +69,12 @@ class _Pool:
         self._lock = threading.Lock()
 
     def launcher(self, preload: str, variables: Mapping[str, str]) -> Launch | None:
-        key = (preload, *sorted(variables.items()))
+        modules = PRELOADS[preload]
+        read = {name: value for name, value in variables.items() if _READERS.get(name) in (None, *modules)}
+        key = (preload, *sorted(read.items()))
         with self._lock:
             if key not in self._nurseries:
-                self._nurseries[key] = _Nursery.start(PRELOADS[preload], variables)
+                self._nurseries[key] = _Nursery.start(modules, read)
             nursery = self._nurseries[key]
         return nursery.launch if nursery else None
 
@@ -201,8 +210,12 @@ def _serve(modules: Sequence[str]) -> None:
 
     It ends when nobody can send it lines any more, and its children with it.
     """
-    for module in modules:
-        __import__(module)
+    first, *others = modules
+    __import__(first)
+    for module in others:
+        with contextlib.suppress(ImportError):
+            __import__(module)
+    gc.freeze()  # no child need look through what was imported for what it could free
     _say("ready")
     alive: set[int] = set()
     while True:

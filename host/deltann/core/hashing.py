@@ -27,6 +27,23 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_unchanged(path: Path) -> str:
+    """Return the same, reading a file once as long as neither its size nor its times change.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    now = path.stat()
+    return _digest_of_state(path, (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
+
+
+@cache
+def _digest_of_state(path: Path, _state: tuple[int, ...]) -> str:
+    return digest_file(path)
+
+
 def digest_record(record: Any) -> str:
     """Return the sha256 of a JSON-able value; keys are sorted, so their order does not matter."""
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from deltann.convert import check
 from deltann.convert.archive import unpack
 from deltann.convert.hop import HopResult, Limits, check_packages, run_hop, unusable_converters
+from deltann.convert.matches import match_form
 from deltann.convert.runners import FormRun, read_weights, run_form
 from deltann.convert.warm import warm_children
-from deltann.convert.weights import match_weights
 from deltann.core.comparison import Severity
 from deltann.core.conversion import (
     Agreement,
@@ -354,10 +354,11 @@ class Checker:
         return run_form(form, np.stack(sets), self._folder, self._limits)
 
     def _match(self, form: Form, differ: bool) -> tuple[WeightShare | None, list[HopFinding]]:
-        target = read_weights(form, self._folder)
-        if self._weights is None or target is None:
+        if self._weights is None:
             return None, []
-        match = match_weights(self._weights, target)
+        match = match_form(self._source, self._weights, form, self._folder)
+        if match is None:
+            return None, []
         return match.share, list(check.check_weights(match, outputs_differ=differ))
 
 

@@ -116,3 +116,29 @@ def test_what_cannot_be_imported_is_left_to_the_child_to_say(monkeypatch):
     monkeypatch.setitem(warm.PRELOADS, "some-framework", ("no_such_module",))
     with warm.warm_children():
         assert warm.launcher(("some-framework",), {}) is None
+
+
+def test_modules_that_a_version_does_not_have_are_left_out(monkeypatch):
+    monkeypatch.setitem(warm.PRELOADS, "some-framework", ("decimal", "decimal.no_such_module"))
+    with warm.warm_children():
+        assert warm.launcher(("some-framework",), {}) is not None
+
+
+@pytest.mark.parametrize(("imported", "processes"), [(("decimal",), 1), (("decimal", "keras"), 2)])
+def test_a_variable_parts_only_processes_that_have_imported_its_reader(
+    tmp_path, monkeypatch, imported, processes
+):
+    (tmp_path / "keras.py").touch()
+    (tmp_path / "warm_task.py").write_text(TASK)
+    monkeypatch.setitem(warm.PRELOADS, "some-framework", imported)
+    parents = set()
+    with warm.warm_children():
+        for backend in ("one", "other"):
+            variables = {"PYTHONPATH": str(tmp_path), "KERAS_BACKEND": backend, "A_WORD": backend}
+            launch = warm.launcher(("some-framework",), {**variables, "A_WORD": "the same"})
+            ended = run_child(
+                "warm_task", "work", deadline_s=DEADLINE_S, environment=variables, launch=launch
+            )
+            assert ended.result["set"] == backend
+            parents.add(ended.result["parent"])
+    assert len(parents) == processes
