@@ -7,7 +7,7 @@ import typer
 
 from deltann.cli.output import Format, FormatOption, out, print_json, say
 from deltann.core.words import suggest
-from deltann.report.export import ExportFormat, export_run
+from deltann.report.export import USUAL_FORMATS, ExportFormat, export_run
 from deltann.run.analysis import analyse
 
 
@@ -16,22 +16,24 @@ def _formats(words: str) -> list[ExportFormat]:
     for name in names:
         if name not in set(ExportFormat):
             raise typer.BadParameter(f"{name!r} is no format. {suggest(name, ExportFormat)}.")
-    return [ExportFormat(name) for name in names] or list(ExportFormat)
+    return [ExportFormat(name) for name in names] or list(USUAL_FORMATS)
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
     target: Annotated[Path, typer.Option("--to", help="The folder to write into; it is made.")],
     formats: Annotated[
-        str, typer.Option("--formats", help="Which of md, latex, csv and methods.")
-    ] = ",".join(ExportFormat),
+        str, typer.Option("--formats", help="Which of md, latex, csv, methods, svg and png.")
+    ] = ",".join(USUAL_FORMATS),
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Write the trials and pairs of a run as Markdown and LaTeX, everything as CSV, and a methods paragraph.
+    """Write a run's tables as Markdown and LaTeX, everything as CSV, every plot, and a methods paragraph.
 
     [bold]Examples:[/] deltann export runs/demo-20260101-120000 --to paper
 
     deltann export runs/demo-20260101-120000 --to paper --formats latex,methods
+
+    deltann export runs/demo-20260101-120000 --to paper --formats svg,png
     """
     chosen = _formats(formats)
     data, comparison = analyse(run)

@@ -11,8 +11,9 @@ from deltann.compare.answers import Answers, pair_noise
 from deltann.compare.labels import beyond_classes
 from deltann.compare.suspects import class_shift, softmax_between
 from deltann.compare.tensors import row_max_abs
-from deltann.core.comparison import Finding, FindingKind, Flip, Pair, Severity, TrialSummary
-from deltann.core.format import format_duration, format_p_value
+from deltann.compare.timed_boards import timing_findings
+from deltann.core.comparison import Finding, FindingKind, Flip, Pair, Severity, TimeComparison, TrialSummary
+from deltann.core.format import format_duration, format_p_value, format_share, plural
 from deltann.core.inputs import Sample
 from deltann.core.run_data import RunData, TrialResult
 from deltann.core.trial import UNTRIED_CAUSES, Cause, Status
@@ -31,6 +32,8 @@ _KINDS = (
     FindingKind.UNSTABLE,
     FindingKind.TENSORS,
     FindingKind.TIME,
+    FindingKind.PRECISION,
+    FindingKind.SENSOR,
 )
 
 
@@ -102,6 +105,7 @@ def find(
     )
     found = [item for look in of_trial for trial in data.trials for item in look(context, trial)]
     found += _other_labels(context)
+    found += [(0.0, finding) for finding in timing_findings(data)]
     found += [item for look in of_pair for pair in pairs for item in look(context, pair)]
     found.sort(key=lambda item: (_SEVERITIES.index(item[1].severity), _KINDS.index(item[1].kind), -item[0]))
     return tuple(finding for _, finding in found)
@@ -283,9 +287,19 @@ def _time(context: _Context, pair: Pair) -> Iterator[_Sized]:
     text = (
         f"{context.name(pair.b)} takes {time.ratio:.3g} times as long as {context.name(pair.a)}: "
         f"median {format_duration(b.median_latency_ns)} against {format_duration(a.median_latency_ns)} "
-        f"(95 % interval of the ratio {low:.3g} to {high:.3g}, corrected {format_p_value(time.p_corrected)})."
+        f"(95 % interval of the ratio {low:.3g} to {high:.3g}, corrected {format_p_value(time.p_corrected)}"
+        f"{_in_turns(time)})."
     )
     yield abs(float(np.log(time.ratio))), _of_pair(pair, FindingKind.TIME, Severity.NOTE, text)
+
+
+def _in_turns(time: TimeComparison) -> str:
+    if time.laps is None:
+        return ""
+    turns = f"; the median of the ratios within {plural(time.laps, 'lap')}"
+    if time.floor is None:
+        return turns
+    return f"{turns}, beyond the noise floor of {format_share(time.floor)}"
 
 
 def _inputs(count: int) -> str:

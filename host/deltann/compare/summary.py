@@ -1,5 +1,6 @@
 """One trial in numbers."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from deltann.compare.answers import Answers
 from deltann.compare.energy import energy_of
 from deltann.compare.labels import UNLABELLED, right_answers
-from deltann.compare.laps import counts, latencies_in_turns
+from deltann.compare.laps import counts
 from deltann.compare.pareto import pareto_front
 from deltann.compare.ranks import median_interval
 from deltann.compare.times import timing_of
@@ -19,7 +20,7 @@ from deltann.core.comparison import TrialSummary
 from deltann.core.record import Measurement
 from deltann.core.run_data import TrialResult
 
-_PERCENTILES = (5, 50, 95, 99)
+_QUANTILES = np.array([0.05, 0.5, 0.95, 0.99])
 
 
 @dataclass(slots=True)
@@ -28,29 +29,60 @@ class Sittings:
 
     Attributes
     ----------
-    latency_ns
-        Of all runs.
     medians_ns
         Of each block.
     """
 
-    latency_ns: NDArray[np.int64]
+    blocks: list[tuple[int, ...]] = field(default_factory=list)
     medians_ns: list[float] = field(default_factory=list)
     launches: list[Launch] = field(default_factory=list)
     peak_rss_bytes: int = 0
 
+    def latencies(self) -> "Latencies":
+        """Return every latency; each block weighs as much as any other.
+
+        Blocks are equally long, so they have more runs the faster these are: without weights, the moments in
+        which the machine was fast would count for more.
+        """
+        weights = np.concatenate([np.full(len(block), 1 / len(block)) for block in self.blocks])
+        return Latencies(np.concatenate(self.blocks).astype(np.int64), weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Latencies with the weight of each; None: all weigh the same.
+
+    Attributes
+    ----------
+    ns
+        int64, (runs,).
+    weights
+        float64, (runs,).
+    """
+
+    ns: NDArray[np.int64]
+    weights: NDArray[np.float64] | None = None
+
+    def quantiles(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the quantiles of these shares, 0..1."""
+        if self.weights is None:
+            return np.asarray(np.quantile(self.ns, shares), np.float64)
+        found = np.quantile(self.ns, shares, weights=self.weights, method="inverted_cdf")
+        return np.asarray(found, np.float64)
+
 
 def sittings_of(blocks: Sequence[Block]) -> dict[str, Sittings]:
     """Return what was measured in turns, by trial id; second copies and invalid blocks are left out."""
-    found = {trial_id: Sittings(latencies) for trial_id, latencies in latencies_in_turns(blocks).items()}
+    found: dict[str, Sittings] = defaultdict(Sittings)
     for block in blocks:
         if not counts(block) or block.place.twin:
             continue
         sitting = found[block.place.trial_id]
+        sitting.blocks.append(block.latency_ns)
         sitting.medians_ns.append(median(block.latency_ns))
         sitting.launches += [block.launch] if block.launch else []
         sitting.peak_rss_bytes = max(sitting.peak_rss_bytes, block.peak_rss_bytes or 0)
-    return found
+    return dict(found)
 
 
 def summarize(
@@ -67,11 +99,9 @@ def summarize(
     """
     measured = trial.measurement
     latencies, per_unit = _latencies(measured, in_turns)
-    p5, p50, p95, p99 = (
-        (float(value) for value in np.percentile(latencies, _PERCENTILES))
-        if len(latencies)
-        else (None, None, None, None)
-    )
+    p5, p50, p95, p99 = latencies.quantiles(_QUANTILES).tolist() if latencies else [None] * 4
+    if in_turns:
+        p50 = float(median(in_turns.medians_ns))
     launches = in_turns.launches if in_turns else []
     own_median_ns = float(np.median(measured.latency_ns)) if measured and measured.latency_ns.size else None
     energy_mj, energy_unknown = energy_of(trial, own_median_ns)
@@ -94,7 +124,7 @@ def summarize(
         accuracy_top5=None if scored is None else float(right_answers(scored, truth, 5)[labelled].mean()),
         labelled=int(labelled.sum()),
         p99_latency_ns=p99,
-        median_ci95_ns=_interval(per_unit, p50),
+        median_ci95_ns=median_interval(per_unit),
         throughput_per_s=1e9 / p50 if p50 else None,
         load_ns=_once([launch.load_ns for launch in launches], measured.load_ns if measured else None),
         first_run_ns=_once(
@@ -129,21 +159,13 @@ def _costs(trial: TrialSummary) -> tuple[float | None, ...]:
 
 def _latencies(
     measured: Measurement | None, in_turns: Sittings | None
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[Latencies | None, NDArray[np.float64]]:
     """Return all latencies, and their medians by block, or by input where there are no blocks."""
     if in_turns is not None:
-        return in_turns.latency_ns, np.array(in_turns.medians_ns)
+        return in_turns.latencies(), np.array(in_turns.medians_ns)
     if measured is None or not measured.latency_ns.size:
-        return np.empty(0, np.int64), np.empty(0)
-    return measured.latency_ns, np.median(timing_of(measured).runs, axis=1)
-
-
-def _interval(per_unit: NDArray[np.float64], median_ns: float | None) -> tuple[float, float] | None:
-    found = median_interval(per_unit)
-    if found is None or median_ns is None:
-        return None
-    # Blocks with more runs weigh more in the median of all runs than in that of the blocks.
-    return min(found[0], median_ns), max(found[1], median_ns)
+        return None, np.empty(0)
+    return Latencies(measured.latency_ns), np.median(timing_of(measured).runs, axis=1)
 
 
 def _once(launches: list[int], measured: int | None) -> float | None:

@@ -31,6 +31,9 @@ class Thresholds:
 class TrialSummary:
     """One trial in numbers. Latencies in nanoseconds; None where nothing was measured.
 
+    Where variants took turns, the median is that of the blocks' medians, and each block weighs the same in
+    the percentiles.
+
     Attributes
     ----------
     n
@@ -215,6 +218,8 @@ class FindingKind(StrEnum):
     LABELS = "labels"
     TENSORS = "tensors"
     TIME = "time"
+    PRECISION = "precision"
+    SENSOR = "sensor"
     FAILURE = "failure"
     NOT_A_NUMBER = "not_a_number"
     STUCK = "stuck"
@@ -239,7 +244,7 @@ class Finding:
     Attributes
     ----------
     trials
-        Ids of the trials it is about: one, the two of a pair, or all whose outputs the labels do not fit.
+        Ids of the trials it is about: one, the two of a pair, all of a board, or all that labels do not fit.
     factor
         The pair's factor; None where it is about no pair.
     """

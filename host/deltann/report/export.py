@@ -1,4 +1,4 @@
-"""A run as files for papers and other programs: Markdown, LaTeX, CSV, and a methods paragraph."""
+"""A run as files for papers and other programs: Markdown, LaTeX, CSV, plots, and a methods paragraph."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 from deltann.core.comparison import Comparison
 from deltann.core.run_data import RunData
 from deltann.report.fields import FIELDS, flat_rows
+from deltann.report.figures import draw_all, standalone, to_png
 from deltann.report.files import write_whole
 from deltann.report.methods import methods_paragraph
 from deltann.report.paper import to_latex, to_markdown
@@ -27,15 +28,25 @@ class ExportFormat(StrEnum):
     LATEX = "latex"
     CSV = "csv"
     METHODS = "methods"
+    SVG = "svg"
+    PNG = "png"
+
+
+USUAL_FORMATS = tuple(chosen for chosen in ExportFormat if chosen is not ExportFormat.PNG)
+"""What is written where nothing else is asked for; PNG needs a package of its own, and SVG is as good."""
 
 
 def export_run(
     data: RunData, comparison: Comparison, folder: Path, formats: Sequence[ExportFormat]
 ) -> list[Path]:
-    """Write a run into a folder and return the files: `tables.md`, `tables.tex`, `methods.txt`, `csv/*.csv`.
+    """Write a run into a folder and return the files.
+
+    `tables.md`, `tables.tex`, `methods.txt`, `csv/*.csv`, `plots/*.svg`, `plots/*.png`.
 
     Raises
     ------
+    MissingPackageError
+        If PNG is asked for and resvg-py is not installed.
     ResultsError
         If a file cannot be written, or the run is damaged.
     """
@@ -44,10 +55,12 @@ def export_run(
         ExportFormat.LATEX: ("tables.tex", to_latex),
         ExportFormat.METHODS: ("methods.txt", lambda *run: f"{methods_paragraph(*run)}\n"),
     }
-    written = []
+    written: list[Path] = []
     for chosen in dict.fromkeys(formats):
         if chosen is ExportFormat.CSV:
             written += [*_write_found(data, comparison, folder / "csv"), *_write_tables(data, folder / "csv")]
+        elif chosen in {ExportFormat.SVG, ExportFormat.PNG}:
+            written += _write_plots(data, comparison, folder / "plots", chosen)
         else:
             name, make = texts[chosen]
             write_whole(folder / name, make(data, comparison), "the export")
@@ -55,8 +68,16 @@ def export_run(
     return written
 
 
+def _write_plots(data: RunData, comparison: Comparison, folder: Path, chosen: ExportFormat) -> Iterable[Path]:
+    for figure in draw_all(data, comparison):
+        path = folder / f"{figure.name}.{chosen.value}"
+        svg = standalone(figure)
+        write_whole(path, svg if chosen is ExportFormat.SVG else to_png(svg), "the export")
+        yield path
+
+
 def _write_found(data: RunData, comparison: Comparison, folder: Path) -> Iterable[Path]:
-    """Write what the comparison shows: trials, pairs, flips and findings."""
+    """Write what the comparison shows: trials, pairs, flips, findings and effects."""
     for name, fields in FIELDS.items():
         text = io.StringIO()
         rows = (row.values() for row in flat_rows(name, data, comparison))

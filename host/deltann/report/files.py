@@ -7,8 +7,8 @@ from pathlib import Path
 from deltann.core.errors import ResultsError
 
 
-def write_whole(path: Path, text: str, what: str) -> None:
-    """Write a text file; its folder is made.
+def write_whole(path: Path, content: str | bytes, what: str) -> None:
+    """Write a file, text as UTF-8; its folder is made.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def write_whole(path: Path, text: str, what: str) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
         partial.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltann.core import format as formats
+from deltann.core.block import Verdict
 from deltann.core.comparison import Comparison
 from deltann.core.errors import MissingPackageError
 from deltann.core.run_data import RunData
@@ -16,6 +17,8 @@ from deltann.report.flips import LARGE
 from deltann.report.measures import MEASURES, shown_measures
 from deltann.report.page import build_page, tail
 from deltann.report.pictures import thumbnail_uri
+from deltann.report.terms import TERM_COLUMNS, factorial_remarks, factorial_title, term_name
+from deltann.report.trial_measures import TRIAL_MEASURES, energy_sentence, format_energy, known_measures
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -52,7 +55,9 @@ def render_html(data: RunData, comparison: Comparison) -> str:
             page=build_page(data, comparison),
             thresholds=comparison.thresholds,
             version=version("deltann"),
-            style=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),
+            style="".join(
+                (_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "figure.css")
+            ),
             script=script,
             # The page may run this script and nothing else, and may fetch nothing at all.
             script_digest=b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
@@ -77,6 +82,8 @@ def _environment() -> "Environment":
     environment.filters |= {
         "duration": formats.format_duration,
         "bytes": formats.format_bytes,
+        "energy": format_energy,
+        "plain": formats.format_plain,
         "share": formats.format_share,
         "ratio": formats.format_ratio,
         "interval": formats.format_interval,
@@ -97,5 +104,13 @@ def _environment() -> "Environment":
         "shown_measures": shown_measures,
         "measure_groups": MEASURES,
         "large_flips": LARGE,
+        "trial_measures": TRIAL_MEASURES,
+        "known_measures": known_measures,
+        "energy_sentence": energy_sentence,
+        "term_columns": TERM_COLUMNS,
+        "term_name": term_name,
+        "factorial_title": factorial_title,
+        "factorial_remarks": factorial_remarks,
+        "verdicts": tuple(Verdict),
     }
     return environment

@@ -1,14 +1,19 @@
 """A methods paragraph to paste into a paper: what was run, on what, how it was timed and compared."""
 
+from collections import Counter
 from collections.abc import Iterator
 from importlib import metadata
 
 from deltann.compare.times import MIN_PAIRED_INPUTS, RESAMPLES
+from deltann.compare.variance import FLIPS
 from deltann.core.comparison import Comparison
+from deltann.core.factorial import Response, Unit
 from deltann.core.factors import BOARD_FACTOR
 from deltann.core.format import format_number, format_share, plural
 from deltann.core.run_data import RunData
+from deltann.core.timing import TimingState
 from deltann.core.words import enumerate_words
+from deltann.report.turns import counts_words, noise_floors, precision_words
 
 _TOOLS = ("python", "apache-tvm", "numpy", "scipy")
 _MACHINE = ("cpu", "cores", "memory", "os", "kernel")
@@ -18,7 +23,7 @@ def methods_paragraph(data: RunData, comparison: Comparison) -> str:
     """Return how this run was made and judged, as one paragraph of plain text."""
     return " ".join(
         sentence
-        for part in (_subject, _inputs, _machines, _protocol, _pairs, _times)
+        for part in (_subject, _inputs, _machines, _protocol, _turns, _pairs, _times, _factorial)
         for sentence in part(data, comparison)
     )
 
@@ -96,6 +101,24 @@ def _protocol(data: RunData, _comparison: Comparison) -> Iterator[str]:
         yield f"{plural(pending, 'planned trial')} did not run."
 
 
+def _turns(data: RunData, comparison: Comparison) -> Iterator[str]:
+    floors = noise_floors(comparison)
+    for end in data.timings:
+        timing = end.timing
+        cold = timing.state is TimingState.COLD
+        runs = "one run" if cold else f"consecutive runs of {timing.block_s:g} s at least"
+        yield (
+            f"On the board {end.board}, all variants were loaded side by side, each in a process of its own, "
+            f"and took turns in blocks of {runs} ({timing.state.value}), one block of each in a lap, in an "
+            f"order drawn anew for every lap (seed {timing.seed}); all models were loaded anew after "
+            f"{plural(timing.laps_per_launch, 'lap')}."
+        )
+        here = [block for block in data.blocks if block.place.board == end.board]
+        counts = Counter(block.verdict for block in here)
+        yield f"Of {plural(len(here), 'block')}, {counts_words(counts)}; invalid ones were measured again."
+        yield precision_words(end, floors.get(end.board))
+
+
 def _pairs(_data: RunData, comparison: Comparison) -> Iterator[str]:
     pairs = plural(len(comparison.pairs), "pair")
     factor = format_number(comparison.thresholds.near_tie_factor)
@@ -115,12 +138,55 @@ def _times(_data: RunData, comparison: Comparison) -> Iterator[str]:
     if not tested:
         yield "Times were not compared."
         return
+    in_laps = sum(pair.time is not None and pair.time.laps is not None for pair in comparison.pairs)
+    if in_laps:
+        yield (
+            f"The latencies of {plural(in_laps, 'pair')} were compared within laps: by the median over the laps of "
+            "the ratio of the two blocks' medians, with a 95 % percentile bootstrap interval "
+            f"({RESAMPLES:,} resamples of the laps, seed {comparison.seed}) and Wilcoxon's signed-rank test "
+            f"over the laps, corrected after Holm for {plural(tested, 'pair')}."
+        )
+    if tested > in_laps:
+        yield _times_of_images(comparison, tested)
+    floor = ", it is beyond the board's noise floor" if in_laps else ""
     yield (
+        "A difference was called where the corrected p-value is below "
+        f"{format_number(limits.significance)}, the interval excludes 1{floor}, and the ratio is at least "
+        f"{format_share(limits.min_effect)} from 1."
+    )
+
+
+def _times_of_images(comparison: Comparison, tested: int) -> str:
+    return (
         "Latencies were compared by the ratio of medians with a 95 % percentile bootstrap interval "
         f"({RESAMPLES:,} resamples of the images, seed {comparison.seed}) and Wilcoxon's signed-rank test on "
         f"the medians of the images (with fewer than {MIN_PAIRED_INPUTS} images in common, resamples of the "
         "runs and the test of Mann and Whitney), corrected after Holm for "
-        f"{plural(tested, 'pair')}. A difference was called where the corrected p-value is below "
-        f"{format_number(limits.significance)}, the interval excludes 1, and the ratio is at least "
-        f"{format_share(limits.min_effect)} from 1."
+        f"{plural(tested, 'pair')}."
     )
+
+
+def _factorial(data: RunData, comparison: Comparison) -> Iterator[str]:
+    found = [one for one in comparison.factorial if one.terms]
+    if not found:
+        return
+    labels = {trial.trial_id: trial.label for trial in data.trials}
+    responses = {
+        Response.TIME: "the logarithm of the median latency of each {unit}",
+        Response.DISAGREEMENT: "whether a label is unlike that of {reference}, by image",
+    }
+    what = [
+        responses[one.response].format(
+            unit="block" if one.unit is Unit.LAP else "image", reference=labels.get(one.reference or "", "")
+        )
+        for one in found
+    ]
+    yield (
+        f"What the factors and each two of them together explain of {enumerate_words(what)} was told by an "
+        "analysis of variance with sums of squares of type II, laps or images being blocks, and by sign "
+        f"flips of whole laps or images on spatial signed ranks ({FLIPS:,} draws, seed {comparison.seed})."
+    )
+    left = [one for factorial in found for one in factorial.left_out]
+    if left:
+        named = dict.fromkeys(" by ".join(one.factors) for one in left)
+        yield f"As the grid is not full, {enumerate_words(named)} could not be told apart and were left out."

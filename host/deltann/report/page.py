@@ -4,16 +4,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deltann.core.comparison import Comparison, Finding, FindingKind, TrialSummary
+from deltann.core.factorial import Factorial
 from deltann.core.factors import BOARD_FACTOR
 from deltann.core.record import KernelTime
 from deltann.core.run_data import EnvironmentFact, RunData, TrialResult
 from deltann.report.answers import Answers, Matrix, build_matrices, collect_answers
 from deltann.report.conversions import Conversions
+from deltann.report.drawing import Figure
 from deltann.report.effects import FactorEffects, group_effects
 from deltann.report.flips import Flips, find_flips
+from deltann.report.interaction_plots import draw_interactions
 from deltann.report.latency import StripPlot, plot_latencies
 from deltann.report.methods import methods_paragraph
+from deltann.report.scatter import draw_fronts
 from deltann.report.telemetry import Telemetry, summarise_telemetry
+from deltann.report.terms import factorial_sentence
+from deltann.report.timeline import draw_timelines
+from deltann.report.turns import BoardTurns, describe_turns
 from deltann.report.verdict import Verdict, judge
 
 MAX_KERNELS = 15
@@ -69,6 +76,11 @@ class Page:
     varying: tuple[str, ...]
     constant: tuple[tuple[str, str], ...]
     plots: tuple[StripPlot, ...]
+    turns: tuple[BoardTurns, ...]
+    timelines: tuple[Figure, ...]
+    fronts: tuple[Figure, ...]
+    factorial: tuple[Factorial, ...]
+    interactions: tuple[Figure, ...]
     effects: tuple[FactorEffects, ...]
     flips: Flips
     failures: tuple[TrialResult, ...]
@@ -82,6 +94,27 @@ class Page:
     def name(self, trial: TrialResult | TrialSummary) -> str:
         """Return a trial's name for people: its variant, with the board where there are several."""
         return f"{trial.label} @ {trial.board}" if len(self.boards) > 1 else trial.label
+
+    @property
+    def summaries(self) -> tuple[TrialSummary, ...]:
+        """The trials in numbers, as far as they have any."""
+        return tuple(row.summary for row in self.rows if row.summary is not None)
+
+    def values_of(self, factor: str) -> list[str]:
+        """Return the values of a factor in this run, in the order they occur."""
+        return list(
+            dict.fromkeys(value for trial in self.data.trials if (value := trial.factors.get(factor)))
+        )
+
+    def filtered_by(self, trial: TrialResult) -> dict[str, str]:
+        """Return what a trial's row can be filtered by."""
+        varying = {name: trial.factors.get(name) or "" for name in self.varying}
+        return {**varying, "board": trial.board}
+
+    def explain(self, found: Factorial) -> str:
+        """Return what explains most of a response, in a sentence."""
+        reference = next((trial for trial in self.data.trials if trial.trial_id == found.reference), None)
+        return factorial_sentence(found, self.name(reference) if reference else None)
 
 
 def build_page(data: RunData, comparison: Comparison) -> Page:
@@ -101,7 +134,12 @@ def build_page(data: RunData, comparison: Comparison) -> Page:
         rows=tuple(_rows(data.trials, comparison)),
         varying=varying,
         constant=constant,
-        plots=tuple(plot_latencies(data)),
+        plots=tuple(plot_latencies(data, comparison.trials)),
+        turns=tuple(describe_turns(data, comparison)),
+        timelines=tuple(draw_timelines(data)),
+        fronts=tuple(draw_fronts(comparison)),
+        factorial=comparison.factorial,
+        interactions=tuple(draw_interactions(comparison)),
         effects=tuple(group_effects(comparison)),
         flips=find_flips(data, comparison, answers),
         failures=tuple(trial for trial in data.trials if trial.measurement is None),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from deltann.core.comparison import Comparison, Pair, TrialSummary
+from deltann.core.comparison import Comparison, Pair, TimeComparison, TrialSummary
 from deltann.core.format import (
     cause_words,
     enumerate_some,
@@ -200,10 +200,10 @@ def _time_sentence(data: RunData, comparison: Comparison) -> str:
     took = f"takes {format_duration(fastest.median_latency_ns)} (median)"
     if fastest is slowest:
         return f"{fastest.label} {took}."
-    times = format_plain(_median(slowest) / _median(fastest))
+    tested = [pair for pair in comparison.pairs if pair.time]
+    times = format_plain(_times_as_long(tested, fastest, slowest))
     place = f"On {fastest.board}, where times differ most, the" if len(boards) > 1 else "The"
     text = f"{place} fastest, {fastest.label}, {took}; the slowest, {slowest.label}, {times} times as long"
-    tested = [pair for pair in comparison.pairs if pair.time]
     for pair in tested:
         if {pair.a, pair.b} == {fastest.trial_id, slowest.trial_id} and pair.time:
             low, high = (
@@ -211,21 +211,35 @@ def _time_sentence(data: RunData, comparison: Comparison) -> str:
                 if pair.b == slowest.trial_id
                 else (1 / pair.time.ci95[1], 1 / pair.time.ci95[0])
             )
-            return f"{text} (95 % interval {format_interval((low, high))})."
+            return f"{text} (95 % interval {format_interval((low, high))}{_within(pair.time)})."
     return f"{text}. {_largest_effect(tested)}".strip()
+
+
+def _times_as_long(tested: list[Pair], fastest: TrialSummary, slowest: TrialSummary) -> float:
+    """Return how many times as long the slowest takes: within laps, where the two took turns."""
+    for pair in tested:
+        if {pair.a, pair.b} == {fastest.trial_id, slowest.trial_id} and pair.time and pair.time.laps:
+            return pair.time.ratio if pair.b == slowest.trial_id else 1 / pair.time.ratio
+    return _median(slowest) / _median(fastest)
 
 
 def _largest_effect(tested: list[Pair]) -> str:
     times = [(pair, pair.time) for pair in tested if pair.time]
     called = [(pair, time) for pair, time in times if time.differs]
     if not called:
-        return f"None of {plural(len(times), 'tested pair')} differs in time." if times else ""
+        floor = max((time.floor for _, time in times if time.floor is not None), default=None)
+        beyond = "" if floor is None else f" beyond the noise floor of {format_share(floor)}"
+        return f"None of {plural(len(times), 'tested pair')} differs in time{beyond}." if times else ""
     pair, time = max(called, key=lambda item: max(item[1].ratio, 1 / item[1].ratio))
     verb = "differs" if len(called) == 1 else "differ"
     return (
         f"{len(called)} of {plural(len(times), 'tested pair')} {verb} in time, most of all {_change(pair)}: "
-        f"{format_ratio(time.ratio)} (95 % interval {format_interval(time.ci95)})."
+        f"{format_ratio(time.ratio)} (95 % interval {format_interval(time.ci95)}{_within(time)})."
     )
+
+
+def _within(time: TimeComparison) -> str:
+    return f", within {plural(time.laps, 'lap')}" if time.laps is not None else ""
 
 
 def _failures_sentence(data: RunData) -> str:

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from deltann.compare.comparison import compare_run
+from deltann.core.block import Block, Launch, Phase, Place, TimingEnd, TimingEndKind, Verdict
 from deltann.core.comparison import Comparison, Thresholds
 from deltann.core.factors import FACTOR_NAMES
 from deltann.core.inputs import Sample, UnreadableImage
 from deltann.core.model import LabelSpace
 from deltann.core.record import KernelTime, Measurement, Reading
 from deltann.core.run_data import EnvironmentFact, RunData, TrialResult
+from deltann.core.timing import Timing
 from deltann.core.trial import Cause, Status
 
 CLASSES = (
@@ -235,3 +237,64 @@ def rich_run() -> RunData:
         failed_trial("no result after 600 s", importer="onnx", cause=Cause.BUILD_TIMEOUT, log="", attempts=1),
     ]
     return run_of(trials, unreadable=(UnreadableImage("broken.png", "the file ends too early"),))
+
+
+def turns_run(
+    laps: int = 40, images: int = 20, levels: tuple[str, ...] = ("O0", "O1", "O2", "O3")
+) -> RunData:
+    """Variants of two factors that took turns: drift, a warming board, doubtful and bad blocks, a twin."""
+    outputs = base_outputs(images)
+    times = {"O0": 25.2, "O1": 18.0, "O2": 14.0, "O3": 11.2}
+    medians = {
+        (level, importer): times[level] * (1.2 if importer == "onnx" and level == "O3" else 1.0)
+        for level in levels
+        for importer in ("torch", "onnx")
+    }
+    trials = [
+        trial(measure(outputs, median_ms, rounds=1), level=level, importer=importer)
+        for (level, importer), median_ms in medians.items()
+    ]
+    random = np.random.default_rng(12)
+    entries = [*zip(trials, medians.values(), strict=True), (trials[0], next(iter(medians.values())))]
+    blocks, clock_ns = [], 1_770_000_000_000_000_000
+    for lap in range(laps):
+        for turn, entry in enumerate(random.permutation(len(entries)).tolist()):
+            blocks.append(_block(entries[entry], entry == len(entries) - 1, lap, turn, clock_ns, random))
+            clock_ns += 60_000_000
+    end = TimingEnd("local", Timing(precision=0.01), TimingEndKind.BUDGET, 0.0213, laps, 60.4, 0.2)
+    return run_of(trials, count=images, blocks=tuple(blocks), timings=(end,))
+
+
+def _block(
+    entry: tuple[TrialResult, float],
+    twin: bool,
+    lap: int,
+    turn: int,
+    clock_ns: int,
+    random: np.random.Generator,
+) -> Block:
+    result, median_ms = entry
+    drift = 1 + 0.05 * np.sin(lap / 9)
+    latencies = median_ms * 1e6 * drift * (1 + random.gamma(2, 0.006, 3))
+    verdict, reasons = Verdict.VALID, ()
+    if random.random() < 0.1:
+        verdict, reasons = (
+            Verdict.SUSPECT,
+            (f"processes waited for a core for {random.integers(6, 30)}% of the time",),
+        )
+    elif random.random() < 0.01:
+        verdict, reasons = Verdict.INVALID, ("something held the board back: heat",)
+    reading = Reading("during", clock_ns, 1800.0 - lap % 7, None, 41.0 + 10 * (1 - np.exp(-lap / 15)))
+    launch = (
+        Launch(200_000_000, 40_000_000, 15_000_000, 500_000_000, 40, steady=True) if lap % 20 == 0 else None
+    )
+    return Block(
+        Place("local", result.trial_id, twin, lap, turn, lap // 20, Phase.MEASURE),
+        clock_ns,
+        tuple(latencies.astype(int).tolist()),
+        launch=launch,
+        reading=reading,
+        peak_rss_bytes=120 << 20,
+        verdict=verdict,
+        reasons=reasons,
+    )

@@ -12,7 +12,7 @@ from deltann.report.effects import sort_pairs
 from deltann.report.html import render_html, write_html
 from deltann.report.verdict import verdict
 
-VOID = {"meta", "img", "br", "link", "circle", "path", "line", "polygon"}
+VOID = {"meta", "img", "br", "link", "input"}
 
 
 class Outline(HTMLParser):
@@ -75,6 +75,7 @@ def test_sections_are_in_order_and_every_link_has_its_target(rich_page):
         "agreement",
         "trials",
         "latency",
+        "factors",
         "effects",
         "flips",
         "findings",

@@ -31,6 +31,33 @@ function sort(table, head) {
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
 }
 
+// Filters of the trials; rows of hidden trials go in the other tables too.
+for (const form of document.querySelectorAll("form.filters")) {
+  form.hidden = false;
+  form.addEventListener("submit", (event) => event.preventDefault());
+  for (const kind of ["input", "change"]) form.addEventListener(kind, () => filter(form));
+  form.addEventListener("reset", () => setTimeout(() => filter(form)));
+  filter(form);
+}
+
+function filter(form) {
+  const asked = Object.fromEntries(new FormData(form));
+  const name = asked.name.trim().toLowerCase();
+  const rows = [...document.getElementById(form.dataset.rows).rows];
+  const gone = new Set();
+  for (const row of rows) {
+    const factors = JSON.parse(row.dataset.factors);
+    const fits = Object.entries(asked).every(([key, value]) => !value || !(key in factors) || factors[key] === value);
+    const named = row.cells[0].textContent.toLowerCase().includes(name);
+    if (!fits || !named || (asked.pareto && !("pareto" in row.dataset))) gone.add(row.dataset.trial);
+  }
+  for (const row of document.querySelectorAll("[data-trial]")) row.hidden = gone.has(row.dataset.trial);
+  for (const row of document.querySelectorAll("[data-pair]")) {
+    row.hidden = row.dataset.pair.split(" ").some((trial) => gone.has(trial));
+  }
+  form.querySelector("output").textContent = `${rows.length - gone.size} of ${rows.length} trials`;
+}
+
 // Paper cannot be clicked open. What would take very many sheets stays as the reader left it.
 let closed = [];
 addEventListener("beforeprint", () => {
