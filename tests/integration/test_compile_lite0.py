@@ -133,7 +133,7 @@ def test_the_schedule_left_nothing_out(artifacts, importer, level):
 
 def test_the_second_time_nothing_is_built(artifacts, request_for, monkeypatch):
     folder, made = artifacts
-    monkeypatch.setattr("deltann.compile.build.run_child", None)
+    monkeypatch.setattr("deltann.crew.run_child", None)
     for pair in BUILDS:
         assert build(request_for(*pair), folder=folder, **LIMITS) == made[pair]
         assert find_artifact(folder, build_key(request_for(*pair))) == made[pair]

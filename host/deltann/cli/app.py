@@ -48,7 +48,7 @@ app = typer.Typer(
     name="deltann",
     cls=Commands,
     epilog="Exit codes: 0 done, 2 usage, 3 study, 4 model, 5 data, 6 board, 7 results, 8 package missing, "
-    "9 query, 10 run incomplete, 11 gate closed, 130 interrupted; 1 is a defect of ours.",
+    "9 query, 10 run incomplete, 11 gate closed, 12 cluster, 130 interrupted; 1 is a defect of ours.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

@@ -1,17 +1,20 @@
 """`deltann convert`: a model into another framework, every hop checked against the source."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from deltann.cli.output import Format, FormatOption, err, error_json, out, print_failure, print_json, say
+from deltann.cli.study_options import ExecutorName
 from deltann.convert.hop import Limits
 from deltann.core.conversion import ConversionRecord
 from deltann.core.errors import IncompleteRunError, StudyError
 from deltann.core.framework import Framework
 from deltann.core.words import suggest
 from deltann.report.conversion import conversion_view
+from deltann.run.cluster import LOCAL, open_crew
 from deltann.run.conversion import ConversionRequest, convert_model, write_form
 
 DEADLINE_S = 900
@@ -66,6 +69,7 @@ def convert(
     memory_gib: Annotated[
         float, typer.Option("--memory", min=0.1, help="GiB of memory that one hop may take.")
     ] = MEMORY_GIB,
+    executor: ExecutorName = LOCAL,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Convert a model to another framework, and check every hop against the source.
@@ -90,11 +94,12 @@ def convert(
         recipe=recipe,
         weights=weights,
         limit=limit,
-        limits=Limits(deadline_s, int(memory_gib * (1 << 30))),
     )
     if route is not None and not request.route:
         raise StudyError("the route is empty", hint="Name frameworks in order, e.g. keras,onnx,torch")
-    record = convert_model(request, lambda text: say(err, text, style="dim"))
+    with open_crew(executor) as crew:
+        limits = Limits(deadline_s, int(memory_gib * (1 << 30)), crew=crew)
+        record = convert_model(replace(request, limits=limits), lambda text: say(err, text, style="dim"))
     final = next((form for route in record.routes if (form := route.final) is not None), None)
     if output_file is not None and final is not None:
         write_form(final, output_file)

@@ -24,6 +24,7 @@ from deltann.cli.study_options import (
     Boards,
     Budget,
     Devices,
+    ExecutorName,
     Images,
     Importers,
     InventoryFile,
@@ -42,8 +43,10 @@ from deltann.compare.face import to_json
 from deltann.core.errors import DeltannError, IncompleteRunError, MissingPackageError, ModelError
 from deltann.core.run_data import RunData
 from deltann.core.trial import Status
+from deltann.crew import Crew
 from deltann.report.html import write_html
 from deltann.run.analysis import analyse
+from deltann.run.cluster import LOCAL, open_crew
 from deltann.run.events import Event, FolderMade, Listener
 from deltann.run.fleet import Lab
 from deltann.run.study_run import resume_run, run_study
@@ -75,6 +78,7 @@ def run(
         Path | None, typer.Option("--runs", help=rf"Where run folders are made \[default: {RUNS}].")
     ] = None,
     inventory: InventoryFile = None,
+    executor: ExecutorName = LOCAL,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Execute a study: build, run, compare, and write the report.
@@ -110,15 +114,14 @@ def run(
             raise typer.BadParameter(
                 f"--resume goes on with the run's own study: leave out {', '.join(given)}"
             )
-        path = _execute(lambda listener: resume_run(resume, listener, lab))
+        with open_crew(executor) as crew:
+            path = _execute(lambda listener: resume_run(resume, listener, lab, crew))
         _conclude([_Ended(path)], output)
         return
     studies = words.read(lab)
-    if len(studies) == 1:
-        path = _execute(lambda listener: run_study(studies[0], runs or RUNS, listener, lab))
-        _conclude([_Ended(path)], output)
-        return
-    _conclude([_run_one(study, runs or RUNS, lab) for study in studies], output)
+    with open_crew(executor) as crew:
+        ends = _run_all(studies, runs or RUNS, lab, crew)
+    _conclude(ends, output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +132,17 @@ class _Ended:
     reason: DeltannError | None = None
 
 
-def _run_one(study: Study, runs: Path, lab: Lab) -> _Ended:
+def _run_all(studies: Sequence[Study], runs: Path, lab: Lab, crew: Crew) -> list[_Ended]:
+    if len(studies) == 1:
+        return [_Ended(_execute(lambda listener: run_study(studies[0], runs, listener, lab, crew)))]
+    return [_run_one(study, runs, lab, crew) for study in studies]
+
+
+def _run_one(study: Study, runs: Path, lab: Lab, crew: Crew) -> _Ended:
     """Run one of several studies; a model that cannot be had does not hold the others."""
     say(err, f"Study {study.name}", style="bold")
     try:
-        return _Ended(_execute(lambda listener: run_study(study, runs, listener, lab)))
+        return _Ended(_execute(lambda listener: run_study(study, runs, listener, lab, crew)))
     except (ModelError, MissingPackageError) as error:
         print_failure(error, as_json=False)
         return _Ended(None, error)

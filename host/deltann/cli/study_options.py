@@ -62,6 +62,13 @@ InventoryFile = Annotated[
     Path | None,
     typer.Option("--inventory", help="Ansible's inventory, for boards other than local.", show_default=False),
 ]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="Who converts and builds: local, or the workers of a Dask scheduler, dask://HOST:PORT.",
+    ),
+]
 RecipeName = Annotated[
     str | None,
     typer.Option(

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from deltann.child import ChildOutcome, run_child
+from deltann.child import ChildOutcome
 from deltann.compile.store import CACHE, find_artifact, keep_artifact, past_builds_s
 from deltann.core.artifact import Artifact, BuildFailure, CpuTarget, TensorSpec
 from deltann.core.factors import Device, Importer, Runtime
@@ -17,7 +17,8 @@ from deltann.core.full_disk import unwritable
 from deltann.core.gpu import NVRTC_PACKAGE, GpuTarget
 from deltann.core.hashing import digest_code, digest_file, digest_record
 from deltann.core.variant import TvmOptions
-from deltann.zoo import network_of
+from deltann.crew import HERE, ChildTask, Crew
+from deltann.zoo import can_travel, files_of, network_of
 
 __all__ = ["BuildRequest", "build", "build_key", "find_artifact", "past_builds_s"]
 
@@ -101,6 +102,7 @@ def build(
     deadline_s: float,
     memory_limit_bytes: int = 0,
     cancelled: threading.Event | None = None,
+    crew: Crew = HERE,
 ) -> Artifact | BuildFailure:
     """Return the artifact of a request, from the cache or built by a child process.
 
@@ -112,6 +114,8 @@ def build(
         The build cache, see `compile.store`; made when it is not there.
     deadline_s, memory_limit_bytes, cancelled
         Limits of the child process, as in `deltann.child.run_child`.
+    crew
+        Who runs the child; a network that cannot be loaded elsewhere is built here.
 
     Returns
     -------
@@ -122,6 +126,8 @@ def build(
     ------
     ResultsError
         If `folder` cannot be written, e.g. because the disk is full.
+    ClusterError
+        As `Crew.run`.
     """
     key = build_key(request)
     kept = find_artifact(folder, key)
@@ -129,21 +135,29 @@ def build(
         return kept
     with _scratch(folder) as scratch:
         library = scratch / "model.so"
-        outcome = run_child(
+        task = ChildTask(
             _TASK,
             {**asdict(request), "library": str(library)},
             folder=scratch,
+            reads=_files_of(request),
+            versions=_tool_versions(request),
             deadline_s=deadline_s,
             memory_limit_bytes=memory_limit_bytes,
             environment=_ONE_THREAD,
-            cancelled=cancelled,
         )
+        stays = request.importer is Importer.TORCH and not can_travel(request.model)
+        outcome = (HERE if stays else crew).run(task, cancelled)
         if outcome.cause == "full":
             raise unwritable(CACHE, folder, outcome.message)
         if outcome.cause is not None:
             return BuildFailure(key, outcome.cause, outcome.message, outcome.log, outcome.wall_s)
         artifact = _artifact(request, key, library, outcome)
         return keep_artifact(artifact, folder, {"unscheduled": outcome.result["unscheduled"]})
+
+
+def _files_of(request: BuildRequest) -> tuple[Path, ...]:
+    """Return the files that the importer reads."""
+    return files_of(request.model) if request.importer is Importer.TORCH else (Path(request.model),)
 
 
 def _tool_versions(request: BuildRequest) -> dict[str, str]:

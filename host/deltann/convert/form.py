@@ -9,12 +9,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from deltann.child import ChildOutcome, run_child
+from deltann.child import ChildOutcome
 from deltann.core.artifact import BuildFailure, TensorSpec
 from deltann.core.full_disk import unwritable
 from deltann.core.hashing import digest_code, digest_file, digest_record
 from deltann.core.model import ModelSource
-from deltann.zoo import ENTRIES
+from deltann.crew import HERE, ChildTask, Crew
+from deltann.zoo import ENTRIES, can_travel, files_of
 
 _CODE = ("convert/form.py", "convert/graph.py", "convert/task.py")
 _NETWORKS = ("zoo",)
@@ -54,6 +55,7 @@ def onnx_form(
     deadline_s: float,
     memory_limit_bytes: int = 0,
     cancelled: threading.Event | None = None,
+    crew: Crew = HERE,
 ) -> OnnxForm | BuildFailure:
     """Return `source` as ONNX, from `folder` when it has been made there before with the same tools.
 
@@ -65,6 +67,8 @@ def onnx_form(
     ----------
     deadline_s, memory_limit_bytes, cancelled
         Limits of the child process, as in `deltann.child.run_child`.
+    crew
+        Who runs the child; a network that cannot be loaded elsewhere is exported here.
 
     Returns
     -------
@@ -75,6 +79,8 @@ def onnx_form(
     ------
     ResultsError
         If `folder` cannot be written, e.g. because the disk is full.
+    ClusterError
+        As `Crew.run`.
     """
     kept = find_form(source, folder)
     if kept:
@@ -89,14 +95,17 @@ def onnx_form(
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
             made = Path(scratch) / "model.onnx"
-            outcome = run_child(
+            task = ChildTask(
                 _TASK,
                 _request(source, made),
                 folder=Path(scratch),
+                reads=files_of(source.loader) if source.loader else (source.path.absolute(),),
+                versions={name: version or "" for name, version in versions.items()},
                 deadline_s=deadline_s,
                 memory_limit_bytes=memory_limit_bytes,
-                cancelled=cancelled,
             )
+            stays = bool(source.loader) and not can_travel(source.loader)
+            outcome = (HERE if stays else crew).run(task, cancelled)
             if outcome.cause == "full":
                 raise unwritable(_WHAT, folder, outcome.message)
             if outcome.cause is not None:
@@ -133,7 +142,7 @@ def _request(source: ModelSource, made: Path) -> dict[str, Any]:
     recipe = source.recipe
     return {
         "loader": source.loader,
-        "path": str(source.path),
+        "path": str(source.path.absolute()),
         "output": source.output,
         "shape": recipe.shape,
         "dtype": recipe.dtype,

@@ -6,11 +6,13 @@ import json
 import shutil
 import tempfile
 import threading
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deltann.child import ChildOutcome, run_child
+from deltann.child import ChildOutcome
 from deltann.convert.environment import child_variables, is_here, python_of
 from deltann.convert.packages import how_to_get, versions_of
 from deltann.convert.warm import launcher
@@ -22,6 +24,7 @@ from deltann.core.framework import Framework
 from deltann.core.full_disk import unwritable
 from deltann.core.hashing import digest_file, digest_record, digest_unchanged
 from deltann.core.words import enumerate_words
+from deltann.crew import HERE, ChildTask, Crew
 
 CODE_VERSION = 4
 """To be raised with every change of `converters` or `plain` that can change a byte of a form."""
@@ -39,11 +42,13 @@ LOG_FILE = "log.txt"
 NOT_MADE = "not_made"
 _RECORD_FILE = "hop.json"
 _BASE_PACKAGES = ("numpy",)
+_turns: dict[Path, threading.Lock] = defaultdict(threading.Lock)
+_turns_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a child process may take.
+    """What a child process may take, and who runs it.
 
     Attributes
     ----------
@@ -53,11 +58,14 @@ class Limits:
         Resident memory; 0 for no limit.
     cancelled
         Ends it when set.
+    crew
+        Who runs it.
     """
 
     deadline_s: float = 900.0
     memory_limit_bytes: int = 8 << 30
     cancelled: threading.Event | None = None
+    crew: Crew = HERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +176,7 @@ def run_hop(
         folder / key,
         converter.target,
         limits,
+        reads=(form.path, *((calibration,) if calibration else ())),
         versions=versions,
         environment=converter.python,
         variables=dict(converter.variables),
@@ -182,6 +191,7 @@ def run_kept(
     framework: Framework,
     limits: Limits,
     *,
+    reads: tuple[Path, ...],
     versions: dict[str, str],
     environment: str = "",
     variables: dict[str, str] | None = None,
@@ -194,6 +204,39 @@ def run_kept(
     ResultsError
         If it cannot be written.
     """
+    with in_turn(place):
+        return _run_kept(
+            *(task, request, place, framework, limits),
+            reads=reads,
+            versions=versions,
+            environment=environment,
+            variables=variables or {},
+            only_kept=only_kept,
+        )
+
+
+@contextlib.contextmanager
+def in_turn(place: Path) -> Iterator[None]:
+    """Let one thread at a time make what is kept in a place: routes that begin alike find it there."""
+    with _turns_lock:
+        turn = _turns[place]
+    with turn:
+        yield
+
+
+def _run_kept(
+    task: str,
+    request: dict[str, Any],
+    place: Path,
+    framework: Framework,
+    limits: Limits,
+    *,
+    reads: tuple[Path, ...],
+    versions: dict[str, str],
+    environment: str,
+    variables: dict[str, str],
+    only_kept: bool,
+) -> HopResult:
     kept = _read(place, framework, versions)
     if kept:
         return kept
@@ -202,17 +245,20 @@ def run_kept(
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".") as scratch:
-            children = {**VARIABLES, **child_variables(environment), **(variables or {})}
-            outcome = run_child(
+            children = {**VARIABLES, **child_variables(environment), **variables}
+            child = ChildTask(
                 task,
                 {**request, "folder": scratch},
+                folder=Path(scratch),
+                reads=reads,
+                versions=versions,
                 deadline_s=limits.deadline_s,
                 memory_limit_bytes=limits.memory_limit_bytes,
                 environment=children,
-                python=python_of(environment),
-                launch=launcher(tuple(versions), children) if is_here(environment) else None,
-                cancelled=limits.cancelled,
+                python=None if is_here(environment) else python_of(environment),
             )
+            launch = launcher(tuple(versions), children) if is_here(environment) else None
+            outcome = limits.crew.run(child, limits.cancelled, launch)
             return _keep(outcome, Path(scratch), place, framework, versions)
     except OSError as error:
         raise unwritable("the converted model", place.parent, error) from error

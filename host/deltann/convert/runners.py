@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltann.child import run_child
-from deltann.convert.hop import LOG_FILE, VARIABLES, Limits, check_room
+from deltann.convert.hop import LOG_FILE, VARIABLES, Limits, check_room, in_turn
 from deltann.convert.packages import versions_of
 from deltann.convert.warm import launcher
 from deltann.convert.weights import Weights
@@ -20,6 +19,7 @@ from deltann.core.form import Form
 from deltann.core.framework import Framework
 from deltann.core.full_disk import unwritable
 from deltann.core.hashing import digest_bytes, digest_record
+from deltann.crew import ChildTask
 
 Array = NDArray[Any]
 
@@ -83,15 +83,16 @@ def run_form(form: Form, images: Array, folder: Path, limits: Limits) -> FormRun
         }
     )
     place = folder / key
-    kept = _read_outputs(place)
-    if kept is not None:
-        return FormRun(kept, None, "", place / LOG_FILE)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
-            return _run(form, images, Path(scratch), place, limits)
-    except OSError as error:
-        raise unwritable("the outputs of a converted model", folder, error) from error
+    with in_turn(_weights_place(form, folder)):
+        kept = _read_outputs(place)
+        if kept is not None:
+            return FormRun(kept, None, "", place / LOG_FILE)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
+                return _run(form, images, Path(scratch), place, limits)
+        except OSError as error:
+            raise unwritable("the outputs of a converted model", folder, error) from error
 
 
 def read_weights(form: Form, folder: Path) -> Weights | None:
@@ -111,26 +112,31 @@ def _weights_place(form: Form, folder: Path) -> Path:
 def _run(form: Form, images: Array, scratch: Path, place: Path, limits: Limits) -> FormRun:
     weights = _weights_place(form, place.parent)
     parameters = None if (weights / _RECORD).exists() else str(scratch / _PARAMETERS)
-    np.save(scratch / "images.npy", images)
-    made = scratch / "made"
-    made.mkdir()
-    outcome = run_child(
+    given = scratch / "images.npy"
+    np.save(given, images)
+    packages = PACKAGES[form.framework]
+    task = ChildTask(
         _TASK,
         {
             "form": form.to_json(),
-            "images": str(scratch / "images.npy"),
-            "outputs": str(made / _OUTPUTS),
+            "images": str(given),
+            "outputs": str(scratch / _OUTPUTS),
             "parameters": parameters,
         },
+        folder=scratch,
+        reads=(form.path, given),
+        versions={name: version or "" for name, version in versions_of(packages).items()},
         deadline_s=limits.deadline_s,
         memory_limit_bytes=limits.memory_limit_bytes,
         environment=VARIABLES,
-        launch=launcher(PACKAGES[form.framework], VARIABLES)
-        if form.framework is not Framework.TFLITE
-        else None,
-        cancelled=limits.cancelled,
     )
+    launch = launcher(packages, VARIABLES) if form.framework is not Framework.TFLITE else None
+    outcome = limits.crew.run(task, limits.cancelled, launch)
     check_room(outcome)
+    made = scratch / "made"
+    made.mkdir()
+    if outcome.cause is None:
+        (scratch / _OUTPUTS).rename(made / _OUTPUTS)
     (made / LOG_FILE).write_text(outcome.log)
     final = place if outcome.cause is None else place.with_name(f"{place.name}.failed")
     if parameters and outcome.cause is None and outcome.result["epsilons"] is not None:

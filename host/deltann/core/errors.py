@@ -80,6 +80,12 @@ class QueryError(DeltannError):
     exit_code = 9
 
 
+class ClusterError(DeltannError):
+    """The cluster that is to convert and build cannot be reached, is lost, or is not fit for it."""
+
+    exit_code = 12
+
+
 class IncompleteRunError(DeltannError):
     """The study ended, but some of its trials have no measurement."""
 

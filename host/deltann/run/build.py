@@ -1,7 +1,6 @@
 """Build the artifacts of a plan: each in a child process, several at once, all before measuring."""
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -34,8 +33,9 @@ async def build_all(
     jobs: Mapping[str, BuildJob],
     on_end: Callable[[Artifact | BuildFailure], None],
     listener: Listener,
+    width: int,
 ) -> dict[str, Artifact | BuildFailure]:
-    """Build every job, as many at once as there are cores, and return the results by the jobs' keys.
+    """Build every job and return the results by the jobs' keys.
 
     A compiler that crashes, hangs or refuses is a result. When this is cancelled, the children are ended
     before it returns; so they are when `on_end` raises, whose exception then goes on.
@@ -44,11 +44,13 @@ async def build_all(
     ----------
     on_end
         Called with each result as it comes.
+    width
+        How many are built at once.
     """
     listener(BuildsPlanned(len(jobs)))
     results: dict[str, Artifact | BuildFailure] = {}
     stop = threading.Event()
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(width)
 
     async def one(key: str, job: BuildJob) -> None:
         result = await asyncio.get_running_loop().run_in_executor(pool, job.work, stop)

@@ -43,6 +43,7 @@ from deltann.core.framework import Framework
 from deltann.core.model import Recipe
 from deltann.core.recipes import build_recipe
 from deltann.core.request import DataRequest, ModelRequest
+from deltann.crew import abreast
 from deltann.models.images import find_images
 from deltann.models.inputs import lookup_table, prepare_inputs
 from deltann.paths import cache_folder
@@ -120,10 +121,7 @@ def convert_model(request: ConversionRequest, say: Say) -> ConversionRecord:
             raise ModelError("the model has no form", where=model.name)
         images, words = _check_images(request, source, opened.form)
         checker = Checker(opened.form, images, request.limits)
-        records = []
-        for way in chosen:
-            say(f"Route: {way.route}")
-            records.append(run_pair(way, opened.form, checker, request.limits, say))
+        records = _run_pairs(chosen, opened.form, checker, request.limits, say)
     return ConversionRecord(
         model=model.name,
         source=opened.form,
@@ -132,6 +130,16 @@ def convert_model(request: ConversionRequest, say: Say) -> ConversionRecord:
         routes=tuple(records),
         skipped=skipped,
     )
+
+
+def _run_pairs(
+    ways: Sequence[FrameworkPair], form: Form, checker: "Checker", limits: Limits, say: Say
+) -> list[RouteRecord]:
+    def convert(way: FrameworkPair) -> RouteRecord:
+        say(f"Route: {way.route}")
+        return run_pair(way, form, checker, limits, say)
+
+    return abreast(limits.crew, convert, ways)
 
 
 def _model_request(request: ConversionRequest) -> ModelRequest:

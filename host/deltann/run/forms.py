@@ -1,6 +1,6 @@
 """The forms of a study's model: for each importer and route, what the runtimes of its trials read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from deltann.core.hashing import digest_record
 from deltann.core.model import Layout, ModelKind, ModelSource
 from deltann.core.variant import Variant
 from deltann.core.words import enumerate_words
+from deltann.crew import abreast
 from deltann.paths import cache_folder
 from deltann.run.conversion import Array, Checker, Say, run_pair
 from deltann.run.source_form import absent_packages, try_form
@@ -200,9 +201,7 @@ class Forms:
             If the cache cannot be written.
         """
         self.make_unchecked(variants)
-        lacking = sorted(
-            self._with_bases(variants), key=lambda key: key.quantisation is not Quantisation.NONE
-        )
+        lacking = self._with_bases(variants)
         if not (lacking or every_pair):
             return
         with warm_children():
@@ -212,8 +211,10 @@ class Forms:
                 return
             routed = [key for key in lacking if self._route(key)]
             checker = Checker(source[0], images, self._limits) if routed or every_pair else None
-            for key in lacking:
-                self._made[key] = self._make(key, source, checker, say)
+            # Quantised ONNX is made of the plain one, and so comes last.
+            for late in (False, True):
+                due = [key for key in lacking if _is_quantised_onnx(key) is late]
+                self._make_these(due, source, checker, say)
             if every_pair and checker is not None:
                 self._make_every_pair(source[0], checker, say)
 
@@ -223,27 +224,40 @@ class Forms:
         bases = [_base(key) for key in lacking if _is_quantised_onnx(key)]
         return list(dict.fromkeys([*(key for key in bases if key not in self._made), *lacking]))
 
-    def _make(self, key: FormKey, source: tuple[Form, float], checker: Checker | None, say: Say) -> Made:
+    def _make_these(
+        self, keys: Sequence[FormKey], source: tuple[Form, float], checker: Checker | None, say: Say
+    ) -> None:
+        made = abreast(self._limits.crew, lambda key: self._make(key, source, checker, say), keys)
+        for key, (form, record) in zip(keys, made, strict=True):
+            self._made[key] = form
+            self.records += [record] if record else []
+
+    def _make(
+        self, key: FormKey, source: tuple[Form, float], checker: Checker | None, say: Say
+    ) -> tuple[Made, RouteRecord | None]:
+        """Return a form, and what converting along its route showed where it has one."""
         if self._is_plain_onnx(key):
-            return self._plain_onnx()
+            return self._plain_onnx(), None
         route, (form, seconds) = self._route(key), source
         if not route or checker is None:
-            return self._fit(form, route, seconds, {})
+            return self._fit(form, route, seconds, {}), None
         if _is_quantised_onnx(key):
             base = self._made[_base(key)]
             if isinstance(base, BuildFailure):
-                return base
+                return base, None
             form = _onnx_of(base)
         say(f"Converting: {Route(route)}")
         way = FrameworkPair(route[0].source, route[-1].target, Route(route), 0)
         record = run_pair(way, form, checker, self._limits, say, self.calibration)
-        self.records.append(record)
-        return self._of_record(record, route)
+        return self._of_record(record, route), record
 
     def _make_every_pair(self, source: Form, checker: Checker, say: Say) -> None:
-        for way in framework_pairs(self._model.framework, without=unusable_converters()):
+        def convert(way: FrameworkPair) -> RouteRecord:
             say(f"Converting: {way.route}")
-            self.records.append(run_pair(way, source, checker, self._limits, say))
+            return run_pair(way, source, checker, self._limits, say)
+
+        ways = framework_pairs(self._model.framework, without=unusable_converters())
+        self.records += abreast(self._limits.crew, convert, ways)
 
     def _lacking(self, variants: Iterable[Variant]) -> Iterator[FormKey]:
         keys = dict.fromkeys(self.key(variant) for variant in variants)
@@ -293,6 +307,7 @@ class Forms:
             deadline_s=limits.deadline_s,
             memory_limit_bytes=limits.memory_limit_bytes,
             cancelled=limits.cancelled,
+            crew=limits.crew,
         )
         return made if isinstance(made, BuildFailure) else _of_onnx(made, model.recipe.layout)
 

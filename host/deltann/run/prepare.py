@@ -16,6 +16,7 @@ from deltann.core.model import Layout
 from deltann.core.request import DataRequest
 from deltann.core.trial import Trial
 from deltann.core.variant import Variant
+from deltann.crew import HERE, Crew
 from deltann.models.images import find_images
 from deltann.models.inputs import prepare_inputs
 from deltann.paths import cache_folder
@@ -62,7 +63,11 @@ class Prepared:
 
 
 async def prepare(
-    study: Study, boards: Sequence[BoardAccess], listener: Listener, memory: Memory = NO_MEMORY
+    study: Study,
+    boards: Sequence[BoardAccess],
+    listener: Listener,
+    memory: Memory = NO_MEMORY,
+    crew: Crew = HERE,
 ) -> Prepared:
     """Return the study ready to be built: every model, image and board looked at, nothing of it run.
 
@@ -70,6 +75,8 @@ async def prepare(
     ----------
     memory
         As for `make_survey`.
+    crew
+        Who converts and builds.
 
     Raises
     ------
@@ -79,8 +86,8 @@ async def prepare(
     listener(Step(f"Looking at the model, the images and {plural(len(boards), 'board')}"))
     survey = await make_survey(study, boards, listener, memory)
     stop = threading.Event()
-    forms = Forms(survey.model, limits_of(survey, stop))
-    workshop = Workshop(survey, forms)
+    forms = Forms(survey.model, limits_of(survey, stop, crew))
+    workshop = Workshop(survey, forms, crew)
     variants = workshop.runnable()
     listener(Step(f"Preparing {len(survey.images)} images, and the model for {_words_of(variants)}"))
     try:

@@ -13,6 +13,7 @@ from deltann.core.hashing import digest_record
 from deltann.core.model import InputDtype, ModelKind, ModelSource, Recipe
 from deltann.core.request import ModelRequest
 from deltann.core.words import enumerate_words
+from deltann.crew import HERE
 from deltann.models.fit import image_input
 from deltann.models.source import open_model, read_header
 from deltann.zoo import ENTRIES
@@ -124,7 +125,11 @@ def try_form(model: ModelSource, folder: Path, limits: Limits, *, only_kept: boo
     )
     request = {**identity, "loader": model.loader, "path": str(model.path.absolute())}
     return run_kept(
-        *(_TASK, request, folder / key, model.framework, limits), versions=versions, only_kept=only_kept
+        # Once for a model, and perhaps by code or from a folder of its own: that is done here.
+        *(_TASK, request, folder / key, model.framework, replace(limits, crew=HERE)),
+        reads=(),
+        versions=versions,
+        only_kept=only_kept,
     )
 
 

@@ -17,6 +17,7 @@ from deltann.core.format import plural
 from deltann.core.record import TrialRecord
 from deltann.core.run_data import EnvironmentFact
 from deltann.core.trial import UNTRIED_CAUSES, Status, Trial
+from deltann.crew import HERE, Crew
 from deltann.fleet.local import LOCAL_BOARD
 from deltann.results.folder import PLAN_FILE, AttemptEnd, RunFolder
 from deltann.run.absent import absent_board, sent_bundles
@@ -94,8 +95,15 @@ async def _plan(study: Study, boards: Sequence[BoardAccess], listener: Listener)
     return Workshop.before_conversion(survey).plan()
 
 
-async def run_study(study: Study, runs: Path, listener: Listener, lab: Lab = THE_USUAL_LAB) -> Path:
+async def run_study(
+    study: Study, runs: Path, listener: Listener, lab: Lab = THE_USUAL_LAB, crew: Crew = HERE
+) -> Path:
     """Execute a study in a new folder under `runs`, and return that folder.
+
+    Parameters
+    ----------
+    crew
+        Who converts and builds.
 
     Raises
     ------
@@ -104,13 +112,13 @@ async def run_study(study: Study, runs: Path, listener: Listener, lab: Lab = THE
     """
     created = datetime.now().astimezone()
     async with boards_for_a_run(study.boards, lab) as boards:
-        prepared = await prepare(study, boards, listener)
+        prepared = await prepare(study, boards, listener, crew=crew)
         folder = make_folder(study, prepared, runs, created)
         await _execute(prepared, folder, boards, listener)
     return folder.path
 
 
-async def resume_run(path: Path, listener: Listener, lab: Lab = THE_USUAL_LAB) -> Path:
+async def resume_run(path: Path, listener: Listener, lab: Lab = THE_USUAL_LAB, crew: Crew = HERE) -> Path:
     """Go on with a run: the trials that are not settled are run, the others are left as they are.
 
     Boards that have nothing left to measure are not asked, and one that does not answer is waited for while
@@ -130,7 +138,7 @@ async def resume_run(path: Path, listener: Listener, lab: Lab = THE_USUAL_LAB) -
     absent = [absent_board(study, name, lab) for name in sent]
     memory = Memory(recall_boards(path), _done_boards(folder, study.max_attempts))
     async with boards_for_a_run([name for name in study.boards if name not in sent], lab) as boards:
-        prepared = await prepare(study, [*boards, *absent], listener, memory)
+        prepared = await prepare(study, [*boards, *absent], listener, memory, crew)
         check_unchanged(folder, prepared)
         remember_boards(path, prepared.survey.boards)
         await _execute(prepared, folder, [*boards, *absent], listener)
@@ -228,7 +236,7 @@ async def _execute(
 async def _suspect(prepared: Prepared, folder: RunFolder, listener: Listener) -> None:
     """Look for recipes that would explain pairs which differ in many labels."""
     stop = threading.Event()
-    limits = limits_of(prepared.survey, stop)
+    limits = limits_of(prepared.survey, stop, prepared.workshop.crew)
     try:
         found = await asyncio.to_thread(
             suspect_recipes, prepared, folder.load, limits, lambda text: listener(Step(text))
@@ -272,7 +280,7 @@ async def build_trials(
     listener(Step("Building"))
     timed = [trial for task in timing.values() for trial in task.trials]
     jobs = prepared.workshop.jobs(trial for trial in (*due, *timed) if trial.missing is None)
-    results = await build_all(jobs, folder.write_build, listener)
+    results = await build_all(jobs, folder.write_build, listener, prepared.workshop.crew.width)
     artifacts, failures = _split(results)
     record = recorder(folder)
     sittings = {

@@ -21,6 +21,7 @@ from deltann.core.model import Layout
 from deltann.core.passes import resolve_passes
 from deltann.core.trial import Trial
 from deltann.core.variant import DETECTED_CPU, TvmOptions, Variant
+from deltann.crew import HERE, Crew
 from deltann.paths import cache_folder
 from deltann.run.build import BuildJob
 from deltann.run.forms import Forms, StudyForm
@@ -42,9 +43,12 @@ class Workshop:
     ----------
     forms
         Those of the model; for a plan none of them needs to be made.
+    crew
+        Who builds.
     """
 
-    def __init__(self, survey: Survey, forms: Forms) -> None:
+    def __init__(self, survey: Survey, forms: Forms, crew: Crew = HERE) -> None:
+        self.crew = crew
         self._survey = survey
         self._forms = forms
         self._folder = cache_folder("builds")
@@ -116,6 +120,7 @@ class Workshop:
             folder=self._folder,
             deadline_s=limits.deadline_s,
             memory_limit_bytes=limits.memory_limit_bytes,
+            crew=self.crew,
         )
         cached = find_artifact(self._folder, trial.build_key) is not None
         return BuildJob(variant.label, lambda stop: work(cancelled=stop), cached=cached)
@@ -137,10 +142,10 @@ class Workshop:
         )
 
 
-def limits_of(survey: Survey, cancelled: threading.Event | None = None) -> Limits:
-    """Return the study's limits for child processes."""
+def limits_of(survey: Survey, cancelled: threading.Event | None = None, crew: Crew = HERE) -> Limits:
+    """Return the study's limits for child processes, which this crew runs."""
     limits = survey.study.build
-    return Limits(limits.deadline_s, limits.memory_limit_bytes, cancelled)
+    return Limits(limits.deadline_s, limits.memory_limit_bytes, cancelled, crew)
 
 
 def _cpu_for(options: TvmOptions, board: BoardFacts) -> CpuTarget:

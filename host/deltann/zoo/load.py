@@ -84,6 +84,21 @@ def network_of(loader: str) -> str:
     return record["zoo"] or f"{record['kind']} {record['module'] or ''}".strip()
 
 
+def files_of(loader: str) -> tuple[Path, ...]:
+    """Return the files that loading a network reads, beside those of packages, as far as they are there."""
+    path = Path(_record(loader)["path"])
+    return (path,) if path.is_file() else ()
+
+
+def can_travel(loader: str) -> bool:
+    """Return whether a network can be loaded elsewhere by its packages and `files_of` alone.
+
+    It cannot where that runs code that came with the model, or makes seeded weights for those who come next.
+    """
+    record = _record(loader)
+    return not record.get("code") and (not record["path"] or Path(record["path"]).is_file())
+
+
 def _record(loader: str) -> dict[str, Any]:
     if not loader.startswith("{"):
         return {"zoo": ENTRIES[loader].name, "weights": "", "path": ""}

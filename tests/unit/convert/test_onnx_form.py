@@ -115,7 +115,7 @@ def test_another_output_is_another_form(converted):
 
 def test_what_was_made_is_kept_and_nothing_is_run_again(converted, monkeypatch):
     source, form = converted
-    monkeypatch.setattr(form_module, "run_child", None)
+    monkeypatch.setattr("deltann.crew.run_child", None)
     assert made(source, form.path.parent) == form
 
 
@@ -123,7 +123,7 @@ def test_other_tools_convert_again(converted, monkeypatch):
     source, form = converted
     asked = []
     refused = ChildOutcome(None, "refused", "not today", "the log", 1.5)
-    monkeypatch.setattr(form_module, "run_child", lambda *_, **__: asked.append(1) or refused)
+    monkeypatch.setattr("deltann.crew.run_child", lambda *_, **__: asked.append(1) or refused)
     monkeypatch.setattr(form_module, "_version", lambda package: "other")
     failure = failed(source, form.path.parent)
     assert asked
@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_written_is_told(source, tmp_path):
 
 def test_a_full_disk_is_no_refusal_of_a_converter(source, tmp_path, monkeypatch):
     full = ChildOutcome(None, "full", "No space left on device", "", 0.1)
-    monkeypatch.setattr(form_module, "run_child", lambda *_, **__: full)
+    monkeypatch.setattr("deltann.crew.run_child", lambda *_, **__: full)
     words = r"forms: the converted model cannot be written: No space left on device.*DELTANN_CACHE"
     with pytest.raises(ResultsError, match=words):
         onnx_form(source, tmp_path / "forms", deadline_s=DEADLINE_S)

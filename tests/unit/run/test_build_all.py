@@ -1,5 +1,4 @@
 import asyncio
-import os
 import threading
 
 import pytest
@@ -12,11 +11,6 @@ PATIENCE_S = 60
 
 def failure(key: str) -> BuildFailure:
     return BuildFailure(key, "refused", "refused", "", 0.0)
-
-
-@pytest.fixture(autouse=True)
-def two_at_once(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
 
 async def test_an_exception_of_the_listener_ends_the_other_builds_and_goes_on():
@@ -41,7 +35,7 @@ async def test_an_exception_of_the_listener_ends_the_other_builds_and_goes_on():
 
     jobs = {"long": BuildJob("long", long_build, False), "short": BuildJob("short", short_build, False)}
     with pytest.raises(OSError, match="disk full"):
-        await build_all(jobs, full_disk, lambda _: None)
+        await build_all(jobs, full_disk, lambda _: None, width=2)
     assert ended == [(True, True)], "it was asked to stop, waited for, and the loop went on meanwhile"
     assert seen == ["short"]
 
@@ -56,7 +50,7 @@ async def test_a_cancelled_build_waits_for_its_children():
         return failure("a")
 
     task = asyncio.create_task(
-        build_all({"a": BuildJob("a", work, False)}, lambda _: pytest.fail("no result"), lambda _: None)
+        build_all({"a": BuildJob("a", work, False)}, lambda _: pytest.fail("no result"), lambda _: None, 2)
     )
     await begun.wait()
     task.cancel()
@@ -68,6 +62,6 @@ async def test_a_cancelled_build_waits_for_its_children():
 async def test_results_come_by_their_keys():
     jobs = {key: BuildJob(key, lambda _, key=key: failure(key), True) for key in "abc"}
     seen: list[str] = []
-    results = await build_all(jobs, lambda result: seen.append(result.build_key), lambda _: None)
+    results = await build_all(jobs, lambda result: seen.append(result.build_key), lambda _: None, 2)
     assert {key: result.build_key for key, result in results.items()} == {key: key for key in "abc"}
     assert sorted(seen) == list("abc")
