@@ -68,9 +68,9 @@ def _constant_clock(board: str, blocks: Sequence[Block]) -> Iterator[str]:
     spread = speed_spread(blocks)
     if spread > CONSTANT_CLOCK_SPREAD:
         yield (
-            f"The clock of {board} read {clocks.pop():.0f} MHz throughout, while the slow tenth of a variant's "
-            f"blocks took {format_ratio(1 + spread)} as long as the fast tenth: it does not tell how fast the "
-            "processor ran."
+            f"The clock of {board} read {clocks.pop():.0f} MHz throughout, while the slow tenth of one "
+            f"variant's blocks took {format_ratio(1 + spread)} as long as the fast tenth: it tells nothing "
+            "of the speed."
         )
 
 

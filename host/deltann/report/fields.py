@@ -109,7 +109,12 @@ TRIAL_FIELDS = (
     _summary("labelled", "int64", "images with a true label"),
     _summary("accuracy_top1", "float64", "share of the labelled images answered right, 0 to 1"),
     _summary("accuracy_top5", "float64", "share with the true class among the five best, 0 to 1"),
-    _summary("median_latency_ns", "float64", "median over all timed runs", "ns"),
+    _summary(
+        "median_latency_ns",
+        "float64",
+        "median of all timed runs; of variants that took turns, of their blocks' medians",
+        "ns",
+    ),
     _summary("p5_latency_ns", "float64", "5th percentile", "ns"),
     _summary("p95_latency_ns", "float64", "95th percentile", "ns"),
     _summary("p99_latency_ns", "float64", "99th percentile", "ns"),

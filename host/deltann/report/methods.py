@@ -141,8 +141,8 @@ def _times(_data: RunData, comparison: Comparison) -> Iterator[str]:
     in_laps = sum(pair.time is not None and pair.time.laps is not None for pair in comparison.pairs)
     if in_laps:
         yield (
-            f"The latencies of {plural(in_laps, 'pair')} were compared within laps: by the median over the laps of "
-            "the ratio of the two blocks' medians, with a 95 % percentile bootstrap interval "
+            f"The latencies of {plural(in_laps, 'pair')} were compared within laps: by the median over laps "
+            "of the ratio of the two blocks' medians, with a 95 % percentile bootstrap interval "
             f"({RESAMPLES:,} resamples of the laps, seed {comparison.seed}) and Wilcoxon's signed-rank test "
             f"over the laps, corrected after Holm for {plural(tested, 'pair')}."
         )

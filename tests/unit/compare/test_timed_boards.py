@@ -1,0 +1,116 @@
+"""What is to know of boards whose variants took turns."""
+
+from dataclasses import replace
+
+import compare_makers as make
+import numpy as np
+import pytest
+
+from deltann.compare.comparison import compare_run
+from deltann.compare.timed_boards import speed_spread, timing_findings
+from deltann.core.block import Block, Phase, Place, TimingEnd, TimingEndKind, Verdict
+from deltann.core.comparison import FindingKind, Severity, Thresholds
+from deltann.core.record import Reading
+from deltann.core.timing import Timing
+
+
+def end(kind=TimingEndKind.BUDGET, precision=0.034, asked=0.03, laps=40):
+    return TimingEnd("local", Timing(precision=asked, budget_s=60), kind, precision, laps, 61.0, 0.1)
+
+
+def block(lap, latency_ns, *, clock=None, temp=None, **changes):
+    reading = Reading("during", 0, cpu_freq_mhz=clock, temp_c=temp)
+    place = Place("local", "t", False, lap, 0, 0, Phase.MEASURE)
+    return replace(Block(place, 0, (int(latency_ns),), reading=reading), **changes)
+
+
+def texts(ended, blocks=()):
+    trial = make.result("t", make.measured(np.eye(4, dtype=np.float32)))
+    found = timing_findings(replace(make.run_data(trial), blocks=tuple(blocks), timings=(ended,)))
+    assert all(one.severity is Severity.NOTE and one.trials == ("t",) for one in found)
+    return [(one.kind, one.text) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("ended", "sentence"),
+    [
+        (
+            end(),
+            "local did not reach the precision of ± 3 % within 60.0 s: ratios of times are known to ± 3.4 %.",
+        ),
+        (
+            end(TimingEndKind.LAPS, laps=1000),
+            "local did not reach the precision of ± 3 % in 1,000 laps: ratios of times are known to ± 3.4 %.",
+        ),
+        (
+            end(precision=None, laps=2),
+            "local did not reach the precision of ± 3 % within 60.0 s: 2 laps were too few to tell how well "
+            "times are known.",
+        ),
+    ],
+)
+def test_a_precision_that_was_not_reached_is_said_in_one_sentence(ended, sentence):
+    assert texts(ended) == [(FindingKind.PRECISION, sentence)]
+
+
+def test_a_precision_that_was_reached_is_no_finding():
+    assert texts(end(TimingEndKind.PRECISION, 0.029)) == []
+    assert texts(end(TimingEndKind.LAPS, 0.029)) == []
+
+
+REACHED = end(TimingEndKind.PRECISION, 0.02)
+
+
+def test_a_temperature_that_cannot_be_is_said():
+    blocks = [block(lap, 1e6, temp=0.0 if lap < 3 else 41.0) for lap in range(9)]
+    ((kind, text),) = texts(REACHED, blocks)
+    assert kind is FindingKind.SENSOR
+    assert text.startswith(
+        "The thermometer of local read 0 °C in 3 of 9 blocks, which no processor at work has"
+    )
+
+
+def test_a_clock_that_stands_still_while_the_speed_changes_is_said():
+    slow = [block(lap, 2e6 if lap >= 20 else 1e6, clock=2445.0) for lap in range(40)]
+    ((kind, text),) = texts(REACHED, slow)
+    assert kind is FindingKind.SENSOR
+    assert text == (
+        "The clock of local read 2445 MHz throughout, while the slow tenth of one variant's blocks took "
+        "2.00\u00d7 as long as the fast tenth: it tells nothing of the speed."
+    )
+
+
+def test_a_clock_that_follows_the_speed_or_a_steady_speed_is_no_finding():
+    follows = [
+        block(lap, 2e6 if lap >= 20 else 1e6, clock=1000.0 if lap >= 20 else 2000.0) for lap in range(40)
+    ]
+    steady = [block(lap, 1e6 + lap, clock=2445.0) for lap in range(40)]
+    few = [block(lap, 1e6 * (1 + lap), clock=2445.0) for lap in range(10)]
+    assert texts(REACHED, follows) == texts(REACHED, steady) == texts(REACHED, few) == []
+
+
+def test_the_spread_is_between_the_tenths_and_invalid_blocks_do_not_count():
+    blocks = [block(lap, 1e6 * (1 + lap / 100)) for lap in range(21)]
+    blocks.append(block(21, 9e9, verdict=Verdict.INVALID))
+    assert speed_spread(blocks) == pytest.approx(1.18 / 1.02 - 1)
+
+
+def test_a_time_from_laps_says_over_how_many_and_what_is_noise():
+    fast, slow = (
+        make.result(name, make.measured(np.eye(4, dtype=np.float32)), level=level)
+        for name, level in (("fast", "O0"), ("slow", "O3"))
+    )
+    random = np.random.default_rng(1)
+    blocks = []
+    for lap in range(30):
+        for turn, (name, twin, ns) in enumerate(
+            (("fast", False, 1e6), ("fast", True, 1e6), ("slow", False, 2e6))
+        ):
+            place = Place("local", name, twin, lap, turn, 0, Phase.MEASURE)
+            blocks.append(Block(place, 0, (int(ns * random.normal(1, 0.01)),)))
+    data = replace(make.run_data(fast, slow), blocks=tuple(blocks), timings=(REACHED,))
+    comparison = compare_run(data, Thresholds())
+    (pair,) = comparison.pairs
+    (text,) = [found.text for found in comparison.findings if found.kind is FindingKind.TIME]
+    assert pair.time.laps == 30
+    assert "; the median of the ratios within 30 laps, beyond the noise floor of " in text
