@@ -35,6 +35,10 @@ def test_lists_its_benchmarks_without_running_one():
         "memory",
         "conversions",
         "runtimes",
+        "alarms",
+        "detection",
+        "estimate",
+        "verdict",
         "board",
     ]
 
@@ -52,7 +56,7 @@ def test_help_has_an_example_and_the_exit_codes():
         (
             ["kernels"],
             "no benchmark kernels; known are kernel, networks, study, rpc, upload, fleet, length, tls, "
-            "memory, conversions, runtimes, board",
+            "memory, conversions, runtimes, alarms, detection, estimate, verdict, board",
         ),
         (["kernel", "--images", "/nowhere"], "there is no folder /nowhere"),
         (["kernel", "--json", "/nowhere/figures.json"], "there is no folder /nowhere"),
