@@ -37,6 +37,10 @@ def test_full_has_every_factor_and_every_number(answer, full):
     for pair in answer["pairs"]:
         assert f"{pair['tensors']['max_ulp']:,}" in words
         assert f"{pair['tensors']['mean_abs']:.3g}" in words
+    for name in ("p99", "Throughput", "First run", "Peak memory"):
+        assert all(word in words for word in name.split())
+    assert "What explains the time of one run, over 6 images" in words
+    assert "level (within runtime)" in words
     assert max(map(len, full.splitlines())) <= 100
 
 

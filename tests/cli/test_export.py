@@ -16,8 +16,10 @@ def test_everything_is_exported(deltann, finished_run, tmp_path):
     assert ended.returncode == 0, ended.stderr
     names = [path.removeprefix(f"{tmp_path}/paper/") for path in json.loads(ended.stdout)["files"]]
     tables = ["attempts" if name == "trials" else name for name in TABLES]
-    found = [f"csv/{name}.csv" for name in ("trials", "pairs", "flips", "findings", *tables)]
-    assert names == ["tables.md", "tables.tex", *found, "methods.txt"]
+    found = [f"csv/{name}.csv" for name in ("trials", "pairs", "flips", "findings", "effects", *tables)]
+    plots = [name for name in names if name.startswith("plots/")]
+    assert [name for name in names if name not in plots] == ["tables.md", "tables.tex", *found, "methods.txt"]
+    assert {"plots/latency-local.svg", "plots/time-level.svg", "plots/pareto-local.svg"} <= set(plots)
 
     folder = tmp_path / "paper"
     assert len(read(folder / "csv/trials.csv")) == 3

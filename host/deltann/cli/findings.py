@@ -22,17 +22,21 @@ def print_comparison(
         factorial_tables,
         factors_table,
         measures_tables,
-        trial_measures_table,
+        trial_measures_tables,
     )
+    from deltann.report.terms import factorial_sentences
     from deltann.report.verdict import verdict
 
     console.print(trials_table(comparison))
     if full:
         console.print(factors_table(comparison))
-        console.print(trial_measures_table(comparison))
+        for table in trial_measures_tables(comparison):
+            console.print(table)
     console.print(pairs_table(comparison, limit))
     if full:
         for table in (*measures_tables(comparison, limit), *factorial_tables(comparison)):
             console.print(table)
     console.print(findings_list(comparison, limit))
+    for sentence in factorial_sentences(comparison):
+        console.print(Text(sentence, style="dim"))
     console.print(Text(verdict(data, comparison), style="bold"))

@@ -18,7 +18,7 @@ from deltann.report.measures import MEASURES, shown_measures
 from deltann.report.page import build_page, tail
 from deltann.report.pictures import thumbnail_uri
 from deltann.report.terms import TERM_COLUMNS, factorial_remarks, factorial_title, term_name
-from deltann.report.trial_measures import TRIAL_MEASURES, energy_sentence, format_energy, known_measures
+from deltann.report.trial_measures import energy_sentence, format_energy
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -104,8 +104,6 @@ def _environment() -> "Environment":
         "shown_measures": shown_measures,
         "measure_groups": MEASURES,
         "large_flips": LARGE,
-        "trial_measures": TRIAL_MEASURES,
-        "known_measures": known_measures,
         "energy_sentence": energy_sentence,
         "term_columns": TERM_COLUMNS,
         "term_name": term_name,

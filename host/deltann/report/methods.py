@@ -147,7 +147,7 @@ def _times(_data: RunData, comparison: Comparison) -> Iterator[str]:
             f"over the laps, corrected after Holm for {plural(tested, 'pair')}."
         )
     if tested > in_laps:
-        yield _times_of_images(comparison, tested)
+        yield _times_of_images(comparison, tested, in_laps)
     floor = ", it is beyond the board's noise floor" if in_laps else ""
     yield (
         "A difference was called where the corrected p-value is below "
@@ -156,9 +156,10 @@ def _times(_data: RunData, comparison: Comparison) -> Iterator[str]:
     )
 
 
-def _times_of_images(comparison: Comparison, tested: int) -> str:
+def _times_of_images(comparison: Comparison, tested: int, in_laps: int) -> str:
+    which = f"The latencies of the other {plural(tested - in_laps, 'pair')}" if in_laps else "Latencies"
     return (
-        "Latencies were compared by the ratio of medians with a 95 % percentile bootstrap interval "
+        f"{which} were compared by the ratio of medians with a 95 % percentile bootstrap interval "
         f"({RESAMPLES:,} resamples of the images, seed {comparison.seed}) and Wilcoxon's signed-rank test on "
         f"the medians of the images (with fewer than {MIN_PAIRED_INPUTS} images in common, resamples of the "
         "runs and the test of Mann and Whitney), corrected after Holm for "

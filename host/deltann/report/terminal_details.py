@@ -1,5 +1,6 @@
 """What the short tables of the terminal leave out: factors, all other numbers, and what explains them."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from deltann.core.comparison import Comparison
@@ -9,7 +10,7 @@ from deltann.core.format import MISSING
 from deltann.report.cells import change_of, new_table, plain, worst_pairs
 from deltann.report.measures import MEASURES, MeasureGroup
 from deltann.report.terms import TERM_COLUMNS, factorial_remarks, factorial_title, term_name
-from deltann.report.trial_measures import energy_sentence, known_measures
+from deltann.report.trial_measures import TrialMeasure, energy_sentence, known_measures
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,19 +35,25 @@ def factors_table(comparison: Comparison) -> "Table":
     return table
 
 
-def trial_measures_table(comparison: Comparison) -> "Table":
-    """Return a row for each trial with the numbers that the short table does not have.
+def trial_measures_tables(comparison: Comparison) -> "list[Table]":
+    """Return two tables with the numbers that the short one does not have: of one run, and the others.
 
     Only numbers that some trial has; a caption says why no energy is known.
     """
-    table = new_table("Numbers of the trials")
+    known = [measure for measure in known_measures(comparison.trials) if not measure.brief]
+    timed = _trial_table("Times of one run", [one for one in known if one.timed], comparison)
+    others = _trial_table("Other numbers of the trials", [one for one in known if not one.timed], comparison)
+    others.caption = plain(energy_sentence(comparison.trials)) or None
+    return [timed, others]
+
+
+def _trial_table(title: str, measures: Sequence[TrialMeasure], comparison: Comparison) -> "Table":
+    table = new_table(title)
     table.add_column("id", no_wrap=True)
-    measures = [measure for measure in known_measures(comparison.trials) if not measure.brief]
     for measure in measures:
         table.add_column(measure.name.replace(" ", "\n"), justify="right", no_wrap=True)
     for trial in comparison.trials:
         table.add_row(plain(trial.trial_id), *(plain(measure.show(trial)) for measure in measures))
-    table.caption = plain(energy_sentence(comparison.trials)) or None
     return table
 
 

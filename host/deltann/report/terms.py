@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from deltann.core.comparison import Comparison
 from deltann.core.factorial import Factorial, Response, Source, Term, Unit
 from deltann.core.format import MISSING, format_number, format_p_value, format_share, plural
 
@@ -90,7 +91,9 @@ def factorial_sentence(found: Factorial, reference: str | None = None) -> str:
     if not named:
         return "No factor explains anything."
     first, *others = named
-    subject = "the spread of times" if timed else f"the labels unlike those of {reference or 'the reference'}"
+    subject = (
+        "the spread of times" if timed else f"where labels are unlike those of {reference or 'the reference'}"
+    )
     text = f"{first.name} explains {format_share(first.eta_sq)} of {subject}"
     if others:
         text += f", {others[0].name} {format_share(others[0].eta_sq)}"
@@ -98,3 +101,13 @@ def factorial_sentence(found: Factorial, reference: str | None = None) -> str:
     noise = next(term for term in found.terms if term.source is Source.RESIDUAL)
     what = "drift over the laps" if found.unit is Unit.LAP else "what images differ by"
     return f"{text}; {what} is {format_share(drift.eta_sq)}, noise {format_share(noise.eta_sq)}."
+
+
+def factorial_sentences(comparison: Comparison) -> list[str]:
+    """Return what explains times and disagreement, a sentence each; none where nothing is to explain."""
+    labels = {trial.trial_id: trial.label for trial in comparison.trials}
+    return [
+        factorial_sentence(found, labels.get(found.reference or ""))
+        for found in comparison.factorial
+        if found.terms
+    ]

@@ -24,6 +24,8 @@ class TrialMeasure:
         For people; the meaning is one line.
     show
         Returns the number as text, a dash where the trial does not have it.
+    timed
+        Whether it is about the time of one run.
     brief
         Whether the short tables have it already.
     """
@@ -31,6 +33,7 @@ class TrialMeasure:
     name: str
     meaning: str
     show: Callable[[TrialSummary], str]
+    timed: bool = False
     brief: bool = False
 
 
@@ -66,12 +69,19 @@ TRIAL_MEASURES = (
         "latency that half of the runs stay below",
         lambda trial: format_duration(trial.median_latency_ns),
         brief=True,
+        timed=True,
     ),
-    TrialMeasure("95 % interval", "of the median, over laps or images", _interval),
-    TrialMeasure("p5", "5 % of the runs stay below", lambda trial: format_duration(trial.p5_latency_ns)),
-    TrialMeasure("p95", "95 % of the runs stay below", lambda trial: format_duration(trial.p95_latency_ns)),
-    TrialMeasure("p99", "99 % of the runs stay below", lambda trial: format_duration(trial.p99_latency_ns)),
-    TrialMeasure("Throughput", "inferences one after the other: 1 over the median", _throughput),
+    TrialMeasure("95 % interval", "of the median, over laps or images", _interval, timed=True),
+    TrialMeasure(
+        "p5", "5 % of the runs stay below", lambda trial: format_duration(trial.p5_latency_ns), timed=True
+    ),
+    TrialMeasure(
+        "p95", "95 % of the runs stay below", lambda trial: format_duration(trial.p95_latency_ns), timed=True
+    ),
+    TrialMeasure(
+        "p99", "99 % of the runs stay below", lambda trial: format_duration(trial.p99_latency_ns), timed=True
+    ),
+    TrialMeasure("Throughput", "inferences one after the other: 1 over the median", _throughput, timed=True),
     TrialMeasure(
         "First run", "the first inference after loading", lambda trial: format_duration(trial.first_run_ns)
     ),

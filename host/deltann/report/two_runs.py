@@ -8,7 +8,7 @@ from deltann.core.format import enumerate_some, format_moment, format_ratio, plu
 from deltann.core.two_runs import FactDifference, RunName, RunsComparison
 from deltann.report.cells import new_table, plain
 from deltann.report.terminal import findings_list, pairs_table, trials_table
-from deltann.report.terminal_details import factors_table, measures_tables, trial_measures_table
+from deltann.report.terminal_details import factors_table, measures_tables, trial_measures_tables
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,7 +30,7 @@ def runs_view(found: RunsComparison, limit: int = 30, *, full: bool = False) -> 
     parts: list[RenderableType] = [_title("A", found.a), _title("B", found.b)]
     parts += [Text.assemble(("note: ", "cyan"), sentence) for sentence in found.limits()]
     parts += [_facts_table(found.facts)] if found.facts else []
-    details = [factors_table(comparison), trial_measures_table(comparison)] if full else []
+    details = [factors_table(comparison), *trial_measures_tables(comparison)] if full else []
     parts += [trials_table(comparison), *details]
     parts += [pairs_table(comparison, limit), *(measures_tables(comparison, limit) if full else [])]
     parts += [findings_list(comparison, limit), Text(runs_sentence(found), style="bold")]

@@ -5,7 +5,12 @@ from rich.console import Console
 
 from deltann.core.format import format_cosine, format_p_value
 from deltann.report.terminal import findings_list, pairs_table, trials_table
-from deltann.report.terminal_details import factors_table, measures_tables
+from deltann.report.terminal_details import (
+    factorial_tables,
+    factors_table,
+    measures_tables,
+    trial_measures_tables,
+)
 
 
 def shown(renderable, width=160):
@@ -140,6 +145,7 @@ def test_details_fit_a_hundred_columns(rich):
         pairs=tuple(replace(pair, a=short[pair.a], b=short[pair.b]) for pair in comparison.pairs),
     )
     tables = [trials_table(comparison), factors_table(comparison), *measures_tables(comparison)]
+    tables += [*trial_measures_tables(comparison), *factorial_tables(comparison)]
     for table in (*tables, pairs_table(comparison)):
         text = shown(table, 100)
         assert max(map(len, text.splitlines())) <= 100

@@ -11,6 +11,7 @@ from deltann.core.block import TimingEndKind, Verdict
 from deltann.report.export import ExportFormat, export_run
 from deltann.report.html import render_html
 from deltann.report.methods import methods_paragraph
+from deltann.report.terms import factorial_sentences
 from deltann.report.timeline import MOST_DOTS, draw_timelines, elapsed_s
 from deltann.report.turns import describe_turns, gather_reasons, noise_floors, precision_words
 from deltann.report.verdict import judge
@@ -174,3 +175,48 @@ def test_plots_as_png(turning, tmp_path):
         with Image.open(path) as picture:
             assert picture.width > 600
             assert len(picture.convert("L").getcolors(1 << 16)) > 3
+
+
+def test_two_boards_have_each_their_own_words_plots_and_fronts(turning):
+    data = turning[0]
+
+    def moved(trial):
+        factors = {**trial.factors, "board": "pi"}
+        return replace(trial, board="pi", trial_id=f"{trial.trial_id}-pi", factors=factors)
+
+    blocks = [
+        replace(
+            block,
+            place=replace(block.place, board="pi", trial_id=f"{block.place.trial_id}-pi"),
+            latency_ns=tuple(4 * ns for ns in block.latency_ns),
+        )
+        for block in data.blocks
+    ]
+    data = replace(
+        data,
+        trials=(*data.trials, *map(moved, data.trials)),
+        planned_trials=16,
+        blocks=(*data.blocks, *blocks),
+        timings=(*data.timings, replace(data.timings[0], board="pi", precision=None)),
+    )
+    comparison = report_runs.compare(data)
+    assert [turns.board for turns in describe_turns(data, comparison)] == ["local", "pi"]
+    assert [figure.name for figure in draw_timelines(data)] == ["timeline-local", "timeline-pi"]
+    board = next(term for term in comparison.factorial[0].terms if term.factors == ("board",))
+    assert board.df == 1
+    assert board.eta_sq > 0.5
+    page = render_html(data, comparison)
+    assert "times known to ± 2.1 % on local" in page
+    assert "Blocks over time on pi" in page
+    text = methods_paragraph(data, comparison)
+    assert "The latencies of 32 pairs were compared within laps" in text
+    assert "The latencies of the other 8 pairs were compared by the ratio of medians" in text
+
+
+def test_terms_are_said_in_a_sentence(turning):
+    (sentence,) = factorial_sentences(turning[1])
+    assert re.fullmatch(
+        r"level explains [\d.]+ % of the spread of times, importer \u00d7 level [\d.]+ %; "
+        r"drift over the laps is [\d.]+ %, noise [\d.]+ %\.",
+        sentence,
+    )
