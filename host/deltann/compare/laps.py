@@ -83,7 +83,8 @@ def median_ranks(n: int) -> tuple[int, int] | None:
     -----
     However the values are distributed, their number below the median is binomial with p = 1/2; so the
     interval from the k-th smallest to the k-th largest misses it with twice the probability of fewer than k
-    of them, for more than a thousand values by the normal approximation (Conover, Practical Nonparametric Statistics, 1999, section 3.2).
+    of them, for more than a thousand values by the normal approximation (Conover, Practical Nonparametric
+    Statistics, 1999, section 3.2).
     """
     if n < MIN_LAPS:
         return None
