@@ -93,7 +93,8 @@ def _held_back(reading: Reading) -> Iterator[str]:
 
 
 def _share(part_ns: int | None, whole_ns: int) -> float:
-    return 0.0 if part_ns is None or whole_ns <= 0 else part_ns / whole_ns
+    # The kernel adds up in steps, so the whole of a short block may seem more than whole.
+    return 0.0 if part_ns is None or whole_ns <= 0 else min(part_ns / whole_ns, 1.0)
 
 
 def believable_temp_c(temp_c: float | None) -> float | None:

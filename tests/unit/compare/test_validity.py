@@ -47,6 +47,7 @@ def test_blocks_that_count_for_nothing(changes, words):
     ("changes", "words"),
     [
         ({"cpu_stalled_ns": WALL // 10}, "processes waited for a core for 10% of the time"),
+        ({"cpu_stalled_ns": WALL * 2}, "processes waited for a core for 100% of the time"),
         ({"stolen_ns": WALL // 5}, "the host beneath took 5% of the processor"),
         ({"major_faults": 3}, "3 pages came from the disk"),
     ],
