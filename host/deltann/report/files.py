@@ -5,9 +5,11 @@ import os
 from pathlib import Path
 
 from deltann.core.errors import ResultsError
+from deltann.core.place import Place
+from deltann.results.storage import write_bytes
 
 
-def write_whole(path: Path, text: str, what: str) -> None:
+def write_whole(path: Place, text: str, what: str) -> None:
     """Write a text file; its folder is made.
 
     Parameters
@@ -20,6 +22,9 @@ def write_whole(path: Path, text: str, what: str) -> None:
     ResultsError
         If it cannot be written.
     """
+    if not isinstance(path, Path):
+        write_bytes(path, text.encode())
+        return
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
