@@ -101,14 +101,18 @@ HERE: Crew = _Here()
 """This machine, which is the usual crew."""
 
 
-def abreast(crew: Crew, work: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
+def abreast(crew: Crew, work: Callable[[_T], _R], items: Iterable[_T], here: int = 1) -> list[_R]:
     """Return what `work` gives for each item, in their order, after doing as many at once as a crew takes.
 
-    Here they are done one after the other: this is for work whose children use every core and much memory.
+    Parameters
+    ----------
+    here
+        As many at once on this machine; 1 is for work whose children use every core and much memory.
     """
-    if crew is HERE:
+    width = here if crew is HERE else crew.width
+    if width == 1:
         return [work(item) for item in items]
-    pool = ThreadPoolExecutor(crew.width)
+    pool = ThreadPoolExecutor(width)
     try:
         return list(pool.map(work, items))
     finally:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,14 +22,12 @@ from deltann.core.framework import Framework
 from deltann.core.hashing import digest_file
 from deltann.core.known_boards import known_board
 from deltann.core.passes import resolve_passes
-from deltann.core.variant import TvmOptions
+from deltann.core.variant import PassEdits, TvmOptions
 from deltann.crew import HERE, ChildTask
 from deltann.results.folder import RunFolder
 from deltann.run import cluster as cluster_module
 from deltann.run.cluster import open_crew
 from deltann.run.conversion import ConversionRequest, convert_model
-from deltann.run.study_run import run_study
-from deltann.study.study import load_study
 
 STUDY = """
 schema: 1
@@ -119,7 +119,7 @@ def test_a_build_on_a_cluster_gives_the_same_bytes(cluster, tmp_path, tiny_model
         TensorSpec(*spec, "float32") for spec in (("image", (1, 3, 32, 32)), ("scores", (1, 10)))
     )
     options, target = TvmOptions("O3"), known_board("x86-64-v3").cpu
-    passes = resolve_passes("O3")
+    passes = resolve_passes("O3", PassEdits())
     request = BuildRequest(
         Importer.ONNX, str(tiny_model), digest_file(tiny_model), options, passes, target, image, scores
     )
@@ -134,13 +134,19 @@ def test_a_build_on_a_cluster_gives_the_same_bytes(cluster, tmp_path, tiny_model
     assert any(list(cluster.shelf(number).glob("*.file")) for number in (0, 1)), "a worker has the model"
 
 
-async def test_a_run_on_a_cluster(cluster, tmp_path, tiny_model, pictures):
+def test_a_run_on_a_cluster(cluster, tmp_path, tiny_model, pictures):
     (tmp_path / "study.yaml").write_text(STUDY.format(model=tiny_model, pictures=pictures))
-    study = load_study(tmp_path / "study.yaml")
-    with open_crew(cluster.executor) as crew:
-        path = await run_study(study, tmp_path / "runs", lambda _: None, crew=crew)
-    data = RunFolder.open(path).load()
-    assert [trial.status for trial in data.trials] == ["ok", "ok"]
+    told = subprocess.run(
+        [sys.executable, "-m", "deltann", "run", "study.yaml", "--executor", cluster.executor],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S * 5,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    (path,) = (tmp_path / "runs").iterdir()
+    assert [trial.status for trial in RunFolder.open(path).load().trials] == ["ok", "ok"]
 
 
 def test_a_conversion_on_a_cluster(cluster, tiny_model, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from deltann.cli.output import Format, FormatOption, out, print_json, say
+from deltann.cli.places import RunPlace
 from deltann.core.words import suggest
 from deltann.report.export import USUAL_FORMATS, ExportFormat, export_run
 from deltann.run.analysis import analyse
@@ -20,7 +21,7 @@ def _formats(words: str) -> list[ExportFormat]:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    run: RunPlace,
     target: Annotated[Path, typer.Option("--to", help="The folder to write into; it is made.")],
     formats: Annotated[
         str, typer.Option("--formats", help="Which of md, latex, csv, methods, svg and png.")

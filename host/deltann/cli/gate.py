@@ -7,10 +7,13 @@ import typer
 from pydantic_core import PydanticCustomError
 
 from deltann.cli.output import Format, FormatOption, error_json, out, print_json
+from deltann.cli.places import RunPlace
 from deltann.core.errors import GateError
 from deltann.core.gate import Gate, Limits
+from deltann.core.place import Place
 from deltann.report.gate import gate_json, gate_sentence, gate_view
 from deltann.report.junit import write_junit
+from deltann.results.place import find_place
 from deltann.run.gate import gate_against, gate_run
 from deltann.study.units import parse_share
 
@@ -24,7 +27,7 @@ def _share(words: str) -> float:
 
 
 def gate(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    run: RunPlace,
     max_flips: Annotated[
         int, typer.Option("--max-flips", min=0, help="Confident flips that a pair may have.")
     ] = 0,
@@ -39,8 +42,13 @@ def gate(
         ),
     ] = None,
     baseline: Annotated[
-        Path | None,
-        typer.Option("--baseline", help="An earlier run of the study: equal variants are held together."),
+        Place | None,
+        typer.Option(
+            "--baseline",
+            parser=find_place,
+            metavar="RUN",
+            help="An earlier run of the study: equal variants are held together.",
+        ),
     ] = None,
     factor: Annotated[
         str | None, typer.Option("--factor", help="Only the pairs that differ in this factor.")

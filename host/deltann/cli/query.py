@@ -2,12 +2,12 @@
 
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from deltann.cli.output import out, print_json
+from deltann.cli.places import RunPlace
 from deltann.report.query import (
     answer_json,
     answer_table,
@@ -29,7 +29,7 @@ class RowFormat(StrEnum):
 
 
 def query(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    run: RunPlace,
     sql: Annotated[
         str | None,
         typer.Argument(

@@ -41,10 +41,12 @@ from deltann.cli.study_options import (
 )
 from deltann.compare.face import to_json
 from deltann.core.errors import DeltannError, IncompleteRunError, MissingPackageError, ModelError
+from deltann.core.place import Place
 from deltann.core.run_data import RunData
 from deltann.core.trial import Status
 from deltann.crew import Crew
 from deltann.report.html import write_html
+from deltann.results.place import find_place
 from deltann.run.analysis import analyse
 from deltann.run.cluster import LOCAL, open_crew
 from deltann.run.events import Event, FolderMade, Listener
@@ -72,10 +74,23 @@ def run(
     precision: Precision = None,
     budget: Budget = None,
     resume: Annotated[
-        Path | None, typer.Option("--resume", help="Go on with this run folder.", show_default=False)
+        Place | None,
+        typer.Option(
+            "--resume",
+            parser=find_place,
+            metavar="RUN",
+            help="Go on with this run folder.",
+            show_default=False,
+        ),
     ] = None,
     runs: Annotated[
-        Path | None, typer.Option("--runs", help=rf"Where run folders are made \[default: {RUNS}].")
+        Place | None,
+        typer.Option(
+            "--runs",
+            parser=find_place,
+            metavar="PLACE",
+            help=rf"Where run folders are made: a folder, or s3://BUCKET/NAME \[default: {RUNS}].",
+        ),
     ] = None,
     inventory: InventoryFile = None,
     executor: ExecutorName = LOCAL,
@@ -116,29 +131,29 @@ def run(
             )
         with open_crew(executor) as crew:
             path = _execute(lambda listener: resume_run(resume, listener, lab, crew))
-        _conclude([_Ended(path)], output)
+            _conclude([_Ended(path)], output, crew)
         return
     studies = words.read(lab)
     with open_crew(executor) as crew:
         ends = _run_all(studies, runs or RUNS, lab, crew)
-    _conclude(ends, output)
+        _conclude(ends, output, crew)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
     """A run that came to its end, or (None) the reason why one of several could not begin."""
 
-    path: Path | None
+    path: Place | None
     reason: DeltannError | None = None
 
 
-def _run_all(studies: Sequence[Study], runs: Path, lab: Lab, crew: Crew) -> list[_Ended]:
+def _run_all(studies: Sequence[Study], runs: Place, lab: Lab, crew: Crew) -> list[_Ended]:
     if len(studies) == 1:
         return [_Ended(_execute(lambda listener: run_study(studies[0], runs, listener, lab, crew)))]
     return [_run_one(study, runs, lab, crew) for study in studies]
 
 
-def _run_one(study: Study, runs: Path, lab: Lab, crew: Crew) -> _Ended:
+def _run_one(study: Study, runs: Place, lab: Lab, crew: Crew) -> _Ended:
     """Run one of several studies; a model that cannot be had does not hold the others."""
     say(err, f"Study {study.name}", style="bold")
     try:
@@ -148,7 +163,7 @@ def _run_one(study: Study, runs: Path, lab: Lab, crew: Crew) -> _Ended:
         return _Ended(None, error)
 
 
-def _execute(work: Callable[[Listener], Coroutine[Any, Any, Path]]) -> Path:
+def _execute(work: Callable[[Listener], Coroutine[Any, Any, Place]]) -> Place:
     with RunDisplay() as display:
         remembered = _FolderOf(display)
         try:
@@ -164,7 +179,7 @@ class _FolderOf:
 
     def __init__(self, display: RunDisplay) -> None:
         self._display = display
-        self.path: Path | None = None
+        self.path: Place | None = None
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, FolderMade):
@@ -172,11 +187,11 @@ class _FolderOf:
         self._display(event)
 
 
-def _conclude(ends: Sequence[_Ended], output: Format) -> None:
+def _conclude(ends: Sequence[_Ended], output: Format, crew: Crew) -> None:
     answers, failures = [], [end.reason for end in ends if end.reason is not None]
     for end in ends:
         if end.path is not None:
-            answer, incomplete = _report(end.path, output)
+            answer, incomplete = _report(end.path, output, crew)
             answers.append(answer)
             failures += [incomplete] if incomplete else []
         elif end.reason is not None:
@@ -187,9 +202,9 @@ def _conclude(ends: Sequence[_Ended], output: Format) -> None:
         raise typer.Exit(IncompleteRunError.exit_code)
 
 
-def _report(path: Path, output: Format) -> tuple[dict[str, Any], IncompleteRunError | None]:
+def _report(path: Place, output: Format, crew: Crew) -> tuple[dict[str, Any], IncompleteRunError | None]:
     """Write the report of a run, show it to people, and return it for programs."""
-    data, comparison = analyse(path)
+    data, comparison = analyse(path, crew=crew)
     report = path / "report.html"
     write_html(data, comparison, report)
     incomplete = _incomplete(data)

@@ -66,7 +66,7 @@ ExecutorName = Annotated[
     str,
     typer.Option(
         "--executor",
-        help="Who converts and builds: local, or the workers of a Dask scheduler, dask://HOST:PORT.",
+        help="Who converts, builds and compares: local, or a Dask scheduler's workers, dask://HOST:PORT.",
     ),
 ]
 RecipeName = Annotated[

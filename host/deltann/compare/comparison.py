@@ -1,6 +1,7 @@
 """The comparison of a whole run: each trial in numbers, each pair, and what follows in words."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,11 @@ from deltann.core.run_data import RunData, TrialResult
 NO_VALUE = "none"
 """Stands for a factor that a trial does not have."""
 
+Oriented = tuple[int, int, str]
+"""A pair: the indices of its reference and of the other trial, and the factor in which they differ."""
+
+OutputsCompared = tuple[LabelComparison | None, TensorComparison | None]
+
 
 def compare_run(
     data: RunData, thresholds: Thresholds, *, seed: int = 0, baseline: Baseline | None = None
@@ -49,14 +55,21 @@ def compare_run(
     baseline
         The value that comes first in the pairs of its factor.
     """
-    found = find_pairs([trial.factors for trial in data.trials])
-    oriented = [
-        (*_reference_first(data.trials, i, j, factor, _first_value(factor, baseline)), factor)
-        for i, j, factor in found
-    ]
     return compare_pairs(
-        data, oriented, thresholds, seed=seed, reference=reference_trial(data.trials, baseline)
+        data,
+        orient_pairs(data, baseline),
+        thresholds,
+        seed=seed,
+        reference=reference_trial(data.trials, baseline),
     )
+
+
+def orient_pairs(data: RunData, baseline: Baseline | None = None) -> list[Oriented]:
+    """Return the pairs of a run, each with its reference first, as `compare_run` has it."""
+    return [
+        (*_reference_first(data.trials, i, j, factor, _first_value(factor, baseline)), factor)
+        for i, j, factor in find_pairs([trial.factors for trial in data.trials])
+    ]
 
 
 def reference_trial(trials: Sequence[TrialResult], baseline: Baseline | None = None) -> int | None:
@@ -77,12 +90,13 @@ def reference_trial(trials: Sequence[TrialResult], baseline: Baseline | None = N
 
 def compare_pairs(
     data: RunData,
-    oriented: Sequence[tuple[int, int, str]],
+    oriented: Sequence[Oriented],
     thresholds: Thresholds,
     *,
     seed: int = 0,
     untimed: Collection[str] = (),
     reference: int | None = None,
+    compared: Mapping[tuple[int, int], OutputsCompared] = MappingProxyType({}),
 ) -> Comparison:
     """Return everything that these pairs of trials show, and what each trial shows by itself.
 
@@ -94,6 +108,8 @@ def compare_pairs(
         Ids of trials whose times are no evidence, besides those of emulated boards.
     reference
         Index of the trial whose labels are the measure of the others'; None: factors are not analysed.
+    compared
+        What `compare_outputs` gave of some of the pairs already.
     """
     recent = Recent(RANKINGS_KEPT_BYTES)
     answers = [
@@ -103,7 +119,9 @@ def compare_pairs(
         for trial in data.trials
     ]
     truth = true_classes(data.samples)
-    truths = [_truth_for(found, data, truth) for found in answers]
+    truths = [
+        truth if found is None else truth_for(found, data.samples, data.labels.offset) for found in answers
+    ]
     in_turns = sittings_of(data.blocks)
     summaries = mark_front(
         [
@@ -123,7 +141,9 @@ def compare_pairs(
     times = compare_times(timings, [(a, b) for a, b, _ in oriented], thresholds, seed, turns)
     pairs = []
     for (a, b, factor), time in zip(oriented, times, strict=True):
-        labels, tensors = _compare_outputs(answers[a], answers[b], data.samples, truths[a], thresholds)
+        labels, tensors = compared.get((a, b)) or compare_outputs(
+            answers[a], answers[b], data.samples, truths[a], thresholds.near_tie_factor
+        )
         pairs.append(
             Pair(
                 factor=factor,
@@ -154,11 +174,11 @@ def compare_pairs(
     )
 
 
-def _truth_for(answers: Answers | None, data: RunData, truth: NDArray[np.int64]) -> NDArray[np.int64]:
+def truth_for(answers: Answers, samples: Sequence[Sample], offset: int) -> NDArray[np.int64]:
+    """Return the true class of each input, as far as it says something about these answers: (inputs,)."""
+    truth = true_classes(samples)
     # Labels of another label space than the model's say nothing about its answers.
-    if answers is not None and beyond_classes(data.samples, answers.width - data.labels.offset):
-        return np.full_like(truth, UNLABELLED)
-    return truth
+    return np.full_like(truth, UNLABELLED) if beyond_classes(samples, answers.width - offset) else truth
 
 
 def has_reference(factor: str, values: Collection[str]) -> bool:
@@ -184,13 +204,20 @@ def _reference_first(
     return one, other
 
 
-def _compare_outputs(
+def compare_outputs(
     a: Answers | None,
     b: Answers | None,
     samples: Sequence[Sample],
     truth: NDArray[np.int64],
-    thresholds: Thresholds,
-) -> tuple[LabelComparison | None, TensorComparison | None]:
+    near_tie_factor: float,
+) -> OutputsCompared:
+    """Return how the outputs of two trials agree; nothing where one has none, or they have another shape.
+
+    Parameters
+    ----------
+    a, b, samples, truth, near_tie_factor
+        As for `compare_labels`.
+    """
     if a is None or b is None or a.outputs.shape != b.outputs.shape:
         return None, None
-    return compare_labels(a, b, samples, truth, thresholds.near_tie_factor), compare_tensors(a, b)
+    return compare_labels(a, b, samples, truth, near_tie_factor), compare_tensors(a, b)

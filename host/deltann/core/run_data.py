@@ -1,12 +1,12 @@
 """A finished (or half finished) run, as read back from its folder."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from deltann.core.block import Block, TimingEnd
 from deltann.core.conversion import RouteRecord
 from deltann.core.inputs import Sample, Thumbnails, UnreadableImage
 from deltann.core.model import LabelSpace, Recipe
+from deltann.core.place import Place
 from deltann.core.record import KernelTime, Measurement, Reading
 from deltann.core.trial import Cause, Status
 
@@ -82,7 +82,7 @@ class RunData:
         Of variants that took turns: every block, board by board in the order they ran, and how it ended.
     """
 
-    path: Path
+    path: Place
     name: str
     created: str
     model_name: str

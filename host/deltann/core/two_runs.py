@@ -1,10 +1,10 @@
 """Two runs of one study, held against each other."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from deltann.core.comparison import Comparison
 from deltann.core.format import enumerate_some, plural
+from deltann.core.place import Place
 from deltann.core.run_data import RunData
 
 RUN_FACTOR = "run"
@@ -24,7 +24,7 @@ class RunName:
         How many of its planned trials did not run yet.
     """
 
-    path: Path
+    path: Place
     name: str
     created: str
     pending: int

@@ -5,9 +5,11 @@ import os
 from pathlib import Path
 
 from deltann.core.errors import ResultsError
+from deltann.core.place import Place
+from deltann.results.storage import write_bytes
 
 
-def write_whole(path: Path, content: str | bytes, what: str) -> None:
+def write_whole(path: Place, content: str | bytes, what: str) -> None:
     """Write a file, text as UTF-8; its folder is made.
 
     Parameters
@@ -20,10 +22,14 @@ def write_whole(path: Path, content: str | bytes, what: str) -> None:
     ResultsError
         If it cannot be written.
     """
+    data = content.encode() if isinstance(content, str) else content
+    if not isinstance(path, Path):
+        write_bytes(path, data)
+        return
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):

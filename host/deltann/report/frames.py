@@ -15,6 +15,7 @@ from deltann.core.words import suggest
 from deltann.report.fields import FIELDS, flat_rows
 from deltann.report.verdict import verdict
 from deltann.results.folder import RunFolder
+from deltann.results.place import find_place
 from deltann.results.query import ask_arrow
 from deltann.results.tables import Column
 from deltann.run.analysis import analyse
@@ -100,7 +101,7 @@ class Run:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = find_place(str(path))
         self._folder = RunFolder.open(self.path)
 
     @property

@@ -4,13 +4,13 @@ import hashlib
 from base64 import b64encode
 from importlib.metadata import version
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltann.core import format as formats
 from deltann.core.block import Verdict
 from deltann.core.comparison import Comparison
 from deltann.core.errors import MissingPackageError
+from deltann.core.place import Place
 from deltann.core.run_data import RunData
 from deltann.report.files import write_whole
 from deltann.report.flips import LARGE
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _TEMPLATES = files("deltann.report") / "templates"
 
 
-def write_html(data: RunData, comparison: Comparison, path: Path) -> None:
-    """Write the report of one run, whole or not at all.
+def write_html(data: RunData, comparison: Comparison, path: Place) -> int:
+    """Write the report of one run, whole or not at all, and return its size in bytes.
 
     Raises
     ------
@@ -36,7 +36,9 @@ def write_html(data: RunData, comparison: Comparison, path: Path) -> None:
     ResultsError
         If the file cannot be written.
     """
-    write_whole(path, render_html(data, comparison), "the report")
+    text = render_html(data, comparison)
+    write_whole(path, text, "the report")
+    return len(text.encode())
 
 
 def render_html(data: RunData, comparison: Comparison) -> str:

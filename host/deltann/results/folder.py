@@ -13,8 +13,8 @@ A file appears under its name only when it is whole. An attempt is finished when
 
 import contextlib
 import errno
-import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -29,6 +29,7 @@ from deltann.core.conversion import RouteRecord
 from deltann.core.errors import ResultsError
 from deltann.core.inputs import InputSet, Sample
 from deltann.core.model import ModelSource
+from deltann.core.place import Place
 from deltann.core.recent import Recent
 from deltann.core.record import TrialRecord
 from deltann.core.run_data import EnvironmentFact, RunData, TrialResult
@@ -38,7 +39,7 @@ from deltann.results.block_rows import block_row, blocks_of, timing_of, timing_r
 from deltann.results.conversions import CONVERSIONS_FILE, conversions_json, read_conversions
 from deltann.results.header import RunHeader, header_json, read_header
 from deltann.results.outputs import StoredOutputs
-from deltann.results.storage import give_back, read_table, write_bytes, write_table
+from deltann.results.storage import drafted, give_back, read_table, write_bytes, write_table
 from deltann.results.suspects import SUSPECTS_FILE, Suspect, suspects_json
 from deltann.results.tables import ATTEMPT_TABLES
 from deltann.results.thumbnails import StoredThumbnails
@@ -60,14 +61,14 @@ class AttemptEnd:
 class RunFolder:
     """One run's folder, open for reading and writing. Attempts may be written from several threads."""
 
-    def __init__(self, path: Path, header: RunHeader) -> None:
+    def __init__(self, path: Place, header: RunHeader) -> None:
         self.path = path
         self.header = header
 
     @classmethod
     def create(
         cls,
-        path: Path,
+        path: Place,
         *,
         name: str,
         created: str,
@@ -96,7 +97,7 @@ class RunFolder:
         ResultsError
             If something is there already, or it cannot be written.
         """
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        if path.exists() and not (path.is_dir() and not any(True for _ in path.iterdir())):
             raise ResultsError(
                 "this folder is not empty, a new run would mix with what is in it",
                 where=str(path),
@@ -114,25 +115,23 @@ class RunFolder:
             boards,
             model.recipe,
         )
-        building = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        with _explained(path, "Free some space, or choose another folder with more"):
-            try:
-                write_bytes(building / RUN_FILE, header_json(header))
-                write_bytes(building / STUDY_FILE, study_text.encode())
-                write_bytes(building / RESOLVED_FILE, resolved_study.encode())
-                write_bytes(building / PLAN_FILE, plan_json.encode())
-                draft = cls(building, header)
-                write_table(
-                    draft._file("samples", "samples"), rows.samples_reader(inputs.samples, inputs.thumbnails)
-                )
-                draft._write_rows("unreadable", "unreadable", [asdict(image) for image in inputs.unreadable])
-                building.rename(path)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
+        with (
+            _explained(path, "Free some space, or choose another folder with more"),
+            drafted(path) as building,
+        ):
+            write_bytes(building / STUDY_FILE, study_text.encode())
+            write_bytes(building / RESOLVED_FILE, resolved_study.encode())
+            write_bytes(building / PLAN_FILE, plan_json.encode())
+            draft = cls(building, header)
+            write_table(
+                draft.table_file("samples", "samples"), rows.samples_reader(inputs.samples, inputs.thumbnails)
+            )
+            draft._write_rows("unreadable", "unreadable", [asdict(image) for image in inputs.unreadable])
+            write_bytes(building / RUN_FILE, header_json(header))  # the last: it makes a folder a run
         return cls(path, header)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Place) -> Self:
         """Open a run folder.
 
         Raises
@@ -164,12 +163,12 @@ class RunFolder:
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """The samples in the order of the input set."""
-        return rows.samples_of(read_table(self._file("samples", "samples"), "samples", rows.SAMPLE))
+        return rows.samples_of(read_table(self.table_file("samples", "samples"), "samples", rows.SAMPLE))
 
     @cached_property
     def _sample_ids(self) -> Any:
         # A pyarrow array: 100,000 names are 1 MB there, and ten times that as strings.
-        table = read_table(self._file("samples", "samples"), "samples", ["sample_index", "sample_id"])
+        table = read_table(self.table_file("samples", "samples"), "samples", ["sample_index", "sample_id"])
         return table.sort_by("sample_index")["sample_id"].combine_chunks()
 
     def write_environment(self, facts: Sequence[EnvironmentFact]) -> None:
@@ -219,7 +218,7 @@ class RunFolder:
             If this attempt is there already, its outputs do not fit the input set, or it cannot be written.
         """
         name = f"{record.trial.trial_id}-{record.attempt}"
-        if self._file("trials", name).exists():
+        if self.table_file("trials", name).exists():
             raise ResultsError(
                 f"attempt {record.attempt} at trial {record.trial.trial_id} is recorded already",
                 where=str(self.path),
@@ -229,13 +228,13 @@ class RunFolder:
         with self._writing():
             try:
                 for table in ATTEMPT_TABLES:
-                    self._file(table, name).unlink(missing_ok=True)  # an interrupted writer's
+                    self.table_file(table, name).unlink(missing_ok=True)  # an interrupted writer's
                 for table, content in tables.items():
-                    write_table(self._file(table, name), content)
+                    write_table(self.table_file(table, name), content)
                 self._write_rows("trials", name, [rows.trial_row(record)])
             except BaseException:
                 for table in ("trials", *tables):
-                    self._file(table, name).unlink(missing_ok=True)
+                    self.table_file(table, name).unlink(missing_ok=True)
                 raise
             finally:
                 give_back()
@@ -296,12 +295,13 @@ class RunFolder:
             )
         return {trial: sorted(found, key=lambda end: end.attempt) for trial, found in ends.items()}
 
-    def finished_files(self, table: str) -> list[Path]:
+    def finished_files(self, table: str) -> list[Place]:
         """Return the Parquet files of a table, sorted; those of unfinished attempts are left out."""
-        files = sorted((self.path / "tables" / table).glob("*.parquet"))
+        files = self._all_files(table)
         if table not in ATTEMPT_TABLES:
             return files
-        return [file for file in files if self._file("trials", file.stem).exists()]
+        finished = {file.stem for file in self._all_files("trials")}
+        return [file for file in files if file.stem in finished]
 
     def load(self) -> RunData:
         """Return the run as it is now, each trial by its last attempt; it need not be finished.
@@ -331,7 +331,7 @@ class RunFolder:
             samples=self.samples,
             unreadable=rows.unreadable_of(self._read_rows("unreadable", "unreadable")),
             environment=rows.facts_of(self._read_rows("environment", "environment")),
-            thumbnails=StoredThumbnails(self._file("samples", "samples")),
+            thumbnails=StoredThumbnails(self.table_file("samples", "samples")),
             conversions=read_conversions(self.path / CONVERSIONS_FILE),
             input_digest=header.input_digest,
             blocks=tuple(block for board in header.boards for block in self.blocks(board)),
@@ -340,7 +340,10 @@ class RunFolder:
         give_back()
         return data
 
-    def _files_of(self, table: str, board: str) -> list[Path]:
+    def _all_files(self, table: str) -> list[Place]:
+        return sorted((self.path / "tables" / table).glob("*.parquet"), key=lambda file: file.name)
+
+    def _files_of(self, table: str, board: str) -> list[Place]:
         return [file for file in self.finished_files(table) if file.stem.rpartition("-")[0] == board]
 
     def _last_attempts(self) -> list[rows.Row]:
@@ -356,11 +359,11 @@ class RunFolder:
         name = f"{row['trial_id']}-{row['attempt']}"
         measurement = None
         if row["status"] == Status.OK.value:
-            file, dtype = self._file("predictions", name), np.dtype(row["output_dtype"])
+            file, dtype = self.table_file("predictions", name), np.dtype(row["output_dtype"])
             measurement = rows.measurement_of(
                 row,
                 StoredOutputs(file, dtype, row["output_count"], recent),
-                read_table(self._file("latencies", name), "latencies", rows.TIMES),
+                read_table(self.table_file("latencies", name), "latencies", rows.TIMES),
             )
         return rows.result_of(
             row,
@@ -390,15 +393,16 @@ class RunFolder:
             tables["kernels"] = rows.table_of("kernels", rows.kernel_rows(record))
         return tables
 
-    def _file(self, table: str, name: str) -> Path:
+    def table_file(self, table: str, name: str) -> Place:
+        """Return where a file of a table lies, or would."""
         return self.path / "tables" / table / f"{name}.parquet"
 
     def _write_rows(self, table: str, name: str, content: Sequence[rows.Row]) -> None:
-        write_table(self._file(table, name), rows.table_of(table, content))
+        write_table(self.table_file(table, name), rows.table_of(table, content))
 
     def _read_rows(self, table: str, name: str) -> list[rows.Row]:
         # A run need not have facts yet, nor an attempt readings or kernels.
-        file = self._file(table, name)
+        file = self.table_file(table, name)
         return [] if not file.exists() else list(read_table(file, table).to_pylist())
 
     def _read_text(self, name: str) -> str:
@@ -414,15 +418,16 @@ class RunFolder:
 
 
 @contextlib.contextmanager
-def _explained(path: Path, full_hint: str) -> Iterator[None]:
+def _explained(path: Place, full_hint: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno not in _FULL:
             raise ResultsError(f"the run folder cannot be written ({reason})", where=str(path)) from error
-        there = path if path.exists() else path.parent
-        free = shutil.disk_usage(there).free / 2**20
+        # What goes to an object storage is whole on this disk first.
+        there = Path(tempfile.gettempdir()) if not isinstance(path, Path) else path
+        free = shutil.disk_usage(there if there.exists() else there.parent).free / 2**20
         raise ResultsError(
             f"the disk is full ({free:.1f} MiB free)", where=str(path), hint=full_hint
         ) from error

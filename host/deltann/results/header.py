@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from deltann.core.errors import ResultsError
 from deltann.core.model import LabelSpace, Recipe
+from deltann.core.place import Place
 from deltann.results.schema import SCHEMA_VERSION
 from deltann.results.storage import check_schema_version
 
@@ -60,7 +60,7 @@ def header_json(header: RunHeader) -> bytes:
     return json.dumps(record, indent=2, ensure_ascii=False).encode()
 
 
-def read_header(file: Path) -> RunHeader:
+def read_header(file: Place) -> RunHeader:
     """Return what a `run.json` says.
 
     Raises

@@ -1,11 +1,11 @@
 """Records of one kind as a JSON file of a run folder."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from types import GenericAlias
 from typing import Any, TypeVar
 
 from deltann.core.errors import ResultsError
+from deltann.core.place import Place
 
 _T = TypeVar("_T")
 
@@ -16,7 +16,7 @@ def records_json(kind: type[_T], records: Iterable[_T]) -> bytes:
     return content
 
 
-def read_records(kind: type[_T], path: Path, what: str) -> tuple[_T, ...]:
+def read_records(kind: type[_T], path: Place, what: str) -> tuple[_T, ...]:
     """Return the records in a file; none where there is no such file.
 
     Parameters

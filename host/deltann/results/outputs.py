@@ -1,12 +1,12 @@
 """The outputs of a recorded attempt, read from its file as they are wanted."""
 
 from bisect import bisect_right
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deltann.core.place import Place
 from deltann.core.recent import Recent
 from deltann.results.storage import open_table
 
@@ -34,9 +34,9 @@ class StoredOutputs:
         If the file is missing, damaged or of a newer schema; also later, where the damage is inside.
     """
 
-    def __init__(self, path: Path, dtype: np.dtype[Any], width: int, recent: Recent) -> None:
+    def __init__(self, path: Place, dtype: np.dtype[Any], width: int, recent: Recent) -> None:
         self.dtype = dtype
-        self._path = path
+        self.path = path
         self._width = width
         self._recent = recent
         with open_table(path, "predictions") as (file, _):
@@ -65,11 +65,11 @@ class StoredOutputs:
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
     def _group(self, index: int) -> NDArray[Any]:
-        return self._recent.get((self._path, index), lambda: self._read(index))
+        return self._recent.get((self.path, index), lambda: self._read(index))
 
     def _read(self, index: int) -> NDArray[Any]:
         name = _COLUMN if fits_float32(self.dtype) else _RAW_COLUMN
-        with open_table(self._path, "predictions") as (file, _):
+        with open_table(self.path, "predictions") as (file, _):
             table = file.read_row_group(index, columns=[name], use_threads=False)
         (column,) = table.columns
         if name == _RAW_COLUMN:

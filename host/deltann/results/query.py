@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltann.core.errors import MissingPackageError, QueryError
 from deltann.results.folder import RunFolder
+from deltann.results.object_path import ObjectPath
 from deltann.results.schema import arrow_schema
 from deltann.results.tables import TABLES
 
@@ -137,5 +138,11 @@ def _dataset(folder: RunFolder, name: str) -> Any:
     schema = arrow_schema(name)
     import pyarrow.dataset as ds
 
-    files = [str(file) for file in folder.finished_files(name)]
-    return ds.dataset(files, schema=schema, format="parquet") if files else schema.empty_table()
+    files = folder.finished_files(name)
+    if not files:
+        return schema.empty_table()
+    remote = [file for file in files if isinstance(file, ObjectPath)]
+    if remote:
+        keys = [file.key for file in remote]
+        return ds.dataset(keys, schema=schema, format="parquet", filesystem=remote[0].filesystem)
+    return ds.dataset([str(file) for file in files], schema=schema, format="parquet")

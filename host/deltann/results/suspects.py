@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from deltann.core.place import Place
 from deltann.results.json_file import read_records, records_json
 
 SUSPECTS_FILE = "suspects.json"
@@ -24,6 +24,6 @@ def suspects_json(suspects: Sequence[Suspect]) -> bytes:
     return records_json(Suspect, suspects)
 
 
-def read_suspects(folder: Path) -> tuple[Suspect, ...]:
+def read_suspects(folder: Place) -> tuple[Suspect, ...]:
     """Return what a run folder says was suspected, as `read_records`."""
     return read_records(Suspect, folder / SUSPECTS_FILE, "the suspected recipes of a run")

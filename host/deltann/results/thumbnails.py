@@ -2,9 +2,9 @@
 
 from bisect import bisect_right
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
+from deltann.core.place import Place
 from deltann.results.storage import open_table
 
 
@@ -14,7 +14,7 @@ class StoredThumbnails:
     The group of rows that was read last is kept: pictures in ascending order are read once.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         self._path = path
         self._first = 0
         self._group: Any = ()

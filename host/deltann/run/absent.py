@@ -8,7 +8,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from deltann.core.artifact import Artifact
 from deltann.core.errors import BoardError, ResultsError, StudyError
+from deltann.core.place import Place
 from deltann.core.trial import Trial
+from deltann.results.storage import write_bytes
 from deltann.run.fleet import AbsentBoard, Lab
 from deltann.study.study import Study
 
@@ -60,7 +62,7 @@ def absent_board(study: Study, name: str, lab: Lab) -> AbsentBoard:
     return AbsentBoard(found[0], max(study.factors.threads))
 
 
-def remember(run: Path, sent: SentBundle) -> None:
+def remember(run: Place, sent: SentBundle) -> None:
     """Write down a bundle in the folder of its run.
 
     Raises
@@ -70,13 +72,12 @@ def remember(run: Path, sent: SentBundle) -> None:
     """
     place = run / FOLDER / f"{sent.digest}.json"
     try:
-        place.parent.mkdir(exist_ok=True)
-        place.write_bytes(TypeAdapter(SentBundle).dump_json(sent, indent=1))
+        write_bytes(place, TypeAdapter(SentBundle).dump_json(sent, indent=1))
     except OSError as error:
         raise ResultsError(f"this file cannot be written: {error.strerror}", where=str(place)) from error
 
 
-def sent_bundles(run: Path) -> tuple[SentBundle, ...]:
+def sent_bundles(run: Place) -> tuple[SentBundle, ...]:
     """Return every bundle that was made of a run.
 
     Raises
@@ -84,7 +85,7 @@ def sent_bundles(run: Path) -> tuple[SentBundle, ...]:
     ResultsError
         If what the run remembers of one is damaged.
     """
-    return tuple(_read(place) for place in sorted((run / FOLDER).glob("*.json")))
+    return tuple(_read(place) for place in sorted((run / FOLDER).glob("*.json"), key=str))
 
 
 def find_runs(runs: Path, digest: str) -> list[Path]:
@@ -92,7 +93,7 @@ def find_runs(runs: Path, digest: str) -> list[Path]:
     return [place.parent.parent for place in sorted(runs.glob(f"*/{FOLDER}/*.json")) if place.stem == digest]
 
 
-def _read(place: Path) -> SentBundle:
+def _read(place: Place) -> SentBundle:
     try:
         return TypeAdapter(SentBundle).validate_json(place.read_bytes())
     except (OSError, ValidationError) as error:

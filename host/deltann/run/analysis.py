@@ -1,33 +1,39 @@
 """A run read back and compared, by what its own study counts as a difference."""
 
 from dataclasses import replace
-from pathlib import Path
 
-from deltann.compare.comparison import compare_run
+from deltann.compare.comparison import compare_pairs, orient_pairs, reference_trial
 from deltann.compare.conversions import conversion_findings
 from deltann.compare.two_runs import compare_runs
 from deltann.core.comparison import Comparison, Finding, FindingKind, Severity
 from deltann.core.errors import ModelError, ResultsError, StudyError
 from deltann.core.gate import Baseline
+from deltann.core.place import Place
 from deltann.core.run_data import RunData
 from deltann.core.two_runs import RunsComparison
+from deltann.crew import HERE, Crew
 from deltann.results.folder import RESOLVED_FILE, RunFolder
 from deltann.results.suspects import read_suspects
+from deltann.run.chunk import compare_in_chunks
 from deltann.study.study import Study, load_study
 
 
-def analyse(path: Path, baseline: Baseline | None = None) -> tuple[RunData, Comparison]:
+def analyse(path: Place, baseline: Baseline | None = None, crew: Crew = HERE) -> tuple[RunData, Comparison]:
     """Return a run, finished or not, and what it shows.
 
     Parameters
     ----------
     baseline
         The value that is the reference in the pairs of its factor; None: as `compare_run` has it.
+    crew
+        Who compares outputs, where there are many.
 
     Raises
     ------
     ResultsError
         If there is no such run, it is damaged, or made by a newer deltann.
+    ClusterError
+        As `Crew.run`.
     """
     folder = RunFolder.open(path)
     thresholds = read_study(path).thresholds
@@ -37,10 +43,21 @@ def analyse(path: Path, baseline: Baseline | None = None) -> tuple[RunData, Comp
         for one in read_suspects(path)
     )
     others = (*suspects, *conversion_findings(data.conversions))
-    return data, _with_others(compare_run(data, thresholds, baseline=baseline), others)
+    pairs = orient_pairs(data, baseline)
+    compared = compare_in_chunks(folder, data, pairs, thresholds.near_tie_factor, crew)
+    return data, _with_others(
+        compare_pairs(
+            data,
+            pairs,
+            thresholds,
+            compared=compared,
+            reference=reference_trial(data.trials, baseline),
+        ),
+        others,
+    )
 
 
-def analyse_two(a: Path, b: Path) -> RunsComparison:
+def analyse_two(a: Place, b: Place) -> RunsComparison:
     """Return what changed from run a to run b, by what the study of a counts as a difference.
 
     Raises
@@ -61,7 +78,7 @@ def _with_others(comparison: Comparison, found: tuple[Finding, ...]) -> Comparis
     return replace(comparison, findings=tuple(findings))
 
 
-def read_study(path: Path) -> Study:
+def read_study(path: Place) -> Study:
     """Return the study of a run folder, with every default as it was when the run began.
 
     Raises

@@ -13,6 +13,7 @@ from deltann.core.cpu_features import architecture_of
 from deltann.core.errors import BoardError, MissingPackageError
 from deltann.core.factors import Runtime
 from deltann.core.format import plural
+from deltann.core.place import Place
 from deltann.core.trial import Trial
 from deltann.core.words import enumerate_words
 from deltann.fleet.bundle import write_bundle
@@ -69,7 +70,7 @@ class MadeBundle:
 
     path: Path
     digest: str
-    run: Path
+    run: Place
     kit: Kit | None
     others: tuple[str, ...]
 

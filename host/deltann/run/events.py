@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from deltann.core.artifact import Artifact, BuildFailure
 from deltann.core.block import TimingEnd
+from deltann.core.place import Place
 from deltann.core.record import TrialRecord
 from deltann.core.trial import Trial
 
@@ -35,7 +35,7 @@ class BoardsChosen:
 class FolderMade:
     """The run folder is there; from now on nothing finished is lost."""
 
-    path: Path
+    path: Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,12 @@
 """The gate of a CI: a run by itself, or against an earlier run of the same study."""
 
-from pathlib import Path
-
 from deltann.compare.comparison import NO_VALUE, has_reference
 from deltann.compare.gate import judge_pairs
 from deltann.core.comparison import Pair
 from deltann.core.errors import StudyError
 from deltann.core.format import plural
 from deltann.core.gate import Baseline, Gate, Judgement, Limits, Outcome
+from deltann.core.place import Place
 from deltann.core.run_data import RunData
 from deltann.core.words import suggest
 from deltann.run.analysis import analyse, analyse_two
@@ -15,7 +14,7 @@ from deltann.run.analysis import analyse, analyse_two
 _BETWEEN = "Two runs are never interleaved: whatever changed on a machine between them is in the times, too."
 
 
-def gate_run(path: Path, limits: Limits, *, factor: str | None = None, baseline: str | None = None) -> Gate:
+def gate_run(path: Place, limits: Limits, *, factor: str | None = None, baseline: str | None = None) -> Gate:
     """Return how the pairs of a run stand against the limits.
 
     Parameters
@@ -54,7 +53,7 @@ def gate_run(path: Path, limits: Limits, *, factor: str | None = None, baseline:
     return Gate(str(path), None, limits, judgements, judged.pairs, judged.timed)
 
 
-def gate_against(path: Path, baseline: Path, limits: Limits) -> Gate:
+def gate_against(path: Place, baseline: Place, limits: Limits) -> Gate:
     """Return how the variants of a run stand against the same ones of an earlier run.
 
     Raises

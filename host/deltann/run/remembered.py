@@ -1,18 +1,18 @@
 """What a run folder remembers of its boards, so that a run can go on while one of them is away."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from deltann.core.board import BoardFacts
 from deltann.core.errors import ResultsError
+from deltann.core.place import Place
 from deltann.results.storage import write_bytes
 
 FILE = "boards.json"
 
 
-def remember_boards(run: Path, boards: Sequence[BoardFacts]) -> None:
+def remember_boards(run: Place, boards: Sequence[BoardFacts]) -> None:
     """Write down what the boards of a run are, in place of what was written before.
 
     Raises
@@ -27,7 +27,7 @@ def remember_boards(run: Path, boards: Sequence[BoardFacts]) -> None:
         raise ResultsError(f"this file cannot be written: {error.strerror}", where=str(place)) from error
 
 
-def recall_boards(run: Path) -> dict[str, BoardFacts]:
+def recall_boards(run: Place) -> dict[str, BoardFacts]:
     """Return what a run remembers of its boards, by name; nothing if it is older than this memory.
 
     Raises

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 
 from deltann.core.artifact import Artifact, BuildFailure
 from deltann.core.errors import DeltannError, MissingPackageError, ModelError, ResultsError
 from deltann.core.format import plural
+from deltann.core.place import Place
 from deltann.core.record import TrialRecord
 from deltann.core.run_data import EnvironmentFact
 from deltann.core.trial import UNTRIED_CAUSES, Status, Trial
@@ -96,8 +96,8 @@ async def _plan(study: Study, boards: Sequence[BoardAccess], listener: Listener)
 
 
 async def run_study(
-    study: Study, runs: Path, listener: Listener, lab: Lab = THE_USUAL_LAB, crew: Crew = HERE
-) -> Path:
+    study: Study, runs: Place, listener: Listener, lab: Lab = THE_USUAL_LAB, crew: Crew = HERE
+) -> Place:
     """Execute a study in a new folder under `runs`, and return that folder.
 
     Parameters
@@ -118,7 +118,7 @@ async def run_study(
     return folder.path
 
 
-async def resume_run(path: Path, listener: Listener, lab: Lab = THE_USUAL_LAB, crew: Crew = HERE) -> Path:
+async def resume_run(path: Place, listener: Listener, lab: Lab = THE_USUAL_LAB, crew: Crew = HERE) -> Place:
     """Go on with a run: the trials that are not settled are run, the others are left as they are.
 
     Boards that have nothing left to measure are not asked, and one that does not answer is waited for while
@@ -145,7 +145,7 @@ async def resume_run(path: Path, listener: Listener, lab: Lab = THE_USUAL_LAB, c
     return path
 
 
-def make_folder(study: Study, prepared: Prepared, runs: Path, created: datetime) -> RunFolder:
+def make_folder(study: Study, prepared: Prepared, runs: Place, created: datetime) -> RunFolder:
     """Return a new run folder under `runs`, with what is planned and nothing measured.
 
     Raises

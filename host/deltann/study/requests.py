@@ -7,6 +7,7 @@ from typing import Any
 
 from deltann.core.errors import ModelError, StudyError
 from deltann.core.model import LabelSpace, Recipe
+from deltann.core.place import Place
 from deltann.core.recipes import build_recipe
 from deltann.core.request import DataRequest, ModelRequest
 from deltann.study.check import Where
@@ -24,7 +25,7 @@ class Origin:
     where: Where
     folder: Path
     text: str
-    path: Path | None
+    path: Place | None
 
     def absolute(self, path: str) -> Path:
         """Return a path of the study, which starts at its folder."""

@@ -6,12 +6,12 @@ and `1:30` are what they look like, and nothing in a file can be an object or a 
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from deltann.core.errors import StudyError
+from deltann.core.place import Place
 
 Location = tuple[str | int, ...]
 """The way from the top of a document to a value: keys, and indices of lists."""
@@ -65,7 +65,7 @@ class Document:
         Line, from 1, of every key and list item.
     """
 
-    path: Path
+    path: Place
     text: str
     value: Any
     lines: dict[Location, int]
@@ -77,7 +77,7 @@ class Document:
         return f"{self.path}:{self.lines[location]}"
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Place) -> Document:
     """Return the content of a YAML file.
 
     Raises
@@ -96,7 +96,7 @@ def read_document(path: Path) -> Document:
     return parse_document(text, path)
 
 
-def parse_document(text: str, path: Path) -> Document:
+def parse_document(text: str, path: Place) -> Document:
     """Return the content of a YAML text; `path` is the name of the place in errors.
 
     Raises
@@ -131,7 +131,7 @@ def _compose(text: str) -> yaml.Node | None:
         loader.dispose()
 
 
-def _construct(node: yaml.Node, location: Location, lines: dict[Location, int], path: Path) -> Any:
+def _construct(node: yaml.Node, location: Location, lines: dict[Location, int], path: Place) -> Any:
     _check_tag(node, path)
     if isinstance(node, yaml.MappingNode):
         return _construct_mapping(node, location, lines, path)
@@ -145,7 +145,7 @@ def _construct(node: yaml.Node, location: Location, lines: dict[Location, int], 
 
 
 def _construct_mapping(
-    node: yaml.MappingNode, location: Location, lines: dict[Location, int], path: Path
+    node: yaml.MappingNode, location: Location, lines: dict[Location, int], path: Place
 ) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key_node, value_node in node.value:
@@ -178,7 +178,7 @@ def _construct_scalar(node: yaml.Node) -> Any:
     return text
 
 
-def _check_tag(node: yaml.Node, path: Path) -> None:
+def _check_tag(node: yaml.Node, path: Place) -> None:
     kind = node.tag.removeprefix(_TAG)
     if isinstance(node, yaml.ScalarNode):
         fits = kind == "str" or bool(re.fullmatch(_SCALARS.get(kind, "(?!)"), node.value))

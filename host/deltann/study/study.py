@@ -23,6 +23,7 @@ from deltann.core.factors import (
     TorchMode,
 )
 from deltann.core.passes import resolve_passes
+from deltann.core.place import Place
 from deltann.core.request import DataRequest, ModelRequest, RouteRequest
 from deltann.core.timing import Timing
 from deltann.core.trial import TimingProtocol
@@ -125,7 +126,7 @@ class Study:
     every_pair: bool = False
     timing: Timing | None = None
     text: str = field(default="", compare=False)
-    path: Path | None = field(default=None, compare=False)
+    path: Place | None = field(default=None, compare=False)
 
 
 def only_this_machine() -> Collection[str]:
@@ -133,7 +134,7 @@ def only_this_machine() -> Collection[str]:
     return (LOCAL_BOARD,)
 
 
-def load_studies(path: Path, known_boards: KnownBoards | None = only_this_machine) -> tuple[Study, ...]:
+def load_studies(path: Place, known_boards: KnownBoards | None = only_this_machine) -> tuple[Study, ...]:
     """Return the studies in a YAML file, one for each of its models. Relative paths start at its folder.
 
     With several models each study is named after the file's and its model.
@@ -153,7 +154,7 @@ def load_studies(path: Path, known_boards: KnownBoards | None = only_this_machin
     """
     document = read_document(path)
     shape = check_shape(document.value, document.where)
-    source = Origin(document.where, path.parent, document.text, path)
+    source = Origin(document.where, _folder_of(path), document.text, path)
     name = shape.name or _default_name(path.stem)
     if shape.model is not None:
         return (_make_study(shape, make_model(shape.model, source, ("model",)), source, name, known_boards),)
@@ -165,7 +166,12 @@ def load_studies(path: Path, known_boards: KnownBoards | None = only_this_machin
     )
 
 
-def load_study(path: Path, known_boards: KnownBoards | None = only_this_machine) -> Study:
+def _folder_of(path: Place) -> Path:
+    """Return where relative paths of a study start; one in an object storage has none."""
+    return path.parent if isinstance(path, Path) else Path()
+
+
+def load_study(path: Place, known_boards: KnownBoards | None = only_this_machine) -> Study:
     """Return the study in a YAML file that has one model.
 
     Raises
