@@ -36,12 +36,13 @@ def blocks(language: str) -> list[str]:
 def commands() -> list[str]:
     """Every command that begins with `deltann`: in blocks of shell, and in the table.
 
-    Those that need an emulated board are left to tests/fleet/test_chapter.py.
+    Those that need an emulated board are left to tests/fleet/test_chapter.py, and environments, which are
+    fetched and need a Python of their own, to tests/integration/test_onnx2tf.py.
     """
     here = "\n".join(block for block in blocks("sh") if not block.startswith("scripts/board "))
     in_blocks = re.findall(r"^(?:\.venv/bin/)?(deltann .*)$", here, re.MULTILINE)
     in_table = re.findall(r"^\| `(deltann [^`]*)`", README, re.MULTILINE)
-    return [*in_blocks, *in_table]
+    return [line for line in (*in_blocks, *in_table) if " environment make " not in line]
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,7 @@ _PACKAGES: tuple[tuple[str, str, bool, str], ...] = (
     ("pyarrow", "results", True, "host"),
     ("duckdb", "queries over results", False, "host"),
     ("jinja2", "the report", True, "host"),
+    ("resvg-py", "plots as PNG", False, "host"),
     ("pydantic", "checking studies", True, "host"),
     ("pyyaml", "reading studies", True, "host"),
     ("rich", "the command line", True, "host"),
