@@ -19,7 +19,6 @@ STUDY = Timing(
     budget_s=10.0,
     block_s=0.02,
     min_laps=20,
-    laps_per_launch=10,
     warm_up=WarmUp(0.05, 0.05, 0.5),
 )
 THRESHOLDS = {

@@ -65,7 +65,7 @@ async def _rows(condition: _Condition, *, quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         async with open_bench(Path(folder), threads=1) as bench:
             for extra in EXTRA_LAYERS:
-                studies = (3 if quick else 20) if extra == WANTED_PERCENT else (2 if quick else 10)
+                studies = (3 if quick else 20) if extra == WANTED_PERCENT else (2 if quick else 5)
                 say(f"  {condition.words}: {extra} more layers, {studies} studies")
                 rows.append(
                     _row(condition, extra, [await _study(bench, extra, seed) for seed in range(studies)])
