@@ -19,6 +19,7 @@ STUDY = Timing(
     budget_s=10.0,
     block_s=0.02,
     min_laps=20,
+    max_laps=20,
     warm_up=WarmUp(0.05, 0.05, 0.5),
 )
 THRESHOLDS = {
