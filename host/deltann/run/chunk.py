@@ -24,8 +24,11 @@ from deltann.results.outputs import StoredOutputs
 from deltann.results.place import find_place
 from deltann.results.storage import read_table
 
-WORTH_IT = 500_000_000
+WORTH_IT = 200_000_000
 """So many numbers on one side of all pairs take half a minute; fewer are compared without children."""
+
+LEAST_WIDTH = 4
+"""Children rank the outputs of a trial anew in each chunk: two at once take as long as none."""
 
 DEADLINE_S = 3600.0
 _MODULE = "deltann.run.chunk"
@@ -63,10 +66,11 @@ def compare_in_chunks(
         if trial.measurement and isinstance(trial.measurement.outputs, StoredOutputs)
     }
     couples = sorted({(a, b) for a, b, _ in pairs if a in stored and b in stored})
-    if sum(len(stored[a]) * stored[a].shape[1] for a, _ in couples) < WORTH_IT:
-        return {}
     # A run in an object storage is read from there by this machine, which has the credentials.
     crew = crew if isinstance(folder.path, Path) else HERE
+    numbers = sum(len(stored[a]) * stored[a].shape[1] for a, _ in couples)
+    if numbers < WORTH_IT or crew.width < LEAST_WIDTH:
+        return {}
     # Couples of one trial stay together: what follows from its outputs alone is worked out once in a chunk.
     cuts = np.linspace(0, len(couples), min(crew.width, len(couples)) + 1).astype(int).tolist()
     chunks = [couples[first:last] for first, last in pairwise(cuts)]

@@ -98,6 +98,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def always(monkeypatch):
     monkeypatch.setattr(chunk_module, "WORTH_IT", 0)
+    monkeypatch.setattr(chunk_module, "LEAST_WIDTH", 1)
 
 
 def test_chunks_give_what_comparing_at_once_gives(folder, always):
@@ -131,7 +132,10 @@ def test_a_chunk_whose_process_fails_is_left_to_this_one(folder, always):
     assert compare_in_chunks(folder, data, orient_pairs(data), NEAR_TIE, Failing()) == {}
 
 
-def test_a_small_run_is_compared_at_once(folder):
+@pytest.mark.parametrize(("worth_it", "least_width"), [(10**9, 1), (0, 10**9)])
+def test_where_children_would_not_help_all_is_compared_at_once(folder, monkeypatch, worth_it, least_width):
+    monkeypatch.setattr(chunk_module, "WORTH_IT", worth_it)
+    monkeypatch.setattr(chunk_module, "LEAST_WIDTH", least_width)
     data = folder.load()
     assert compare_in_chunks(folder, data, orient_pairs(data), NEAR_TIE) == {}
 
