@@ -88,7 +88,7 @@ class Cluster:
                 if cancelled is not None and cancelled.is_set():
                     future.cancel()
                     return _ended("cancelled", "given up because the run was ended", begun)
-                self._watch.look()
+                self._watch.look(begun)
             return future.result()
         except ClusterError:
             raise
@@ -112,8 +112,8 @@ class _Watch:
         self._lock = threading.Lock()
         self._looked = self._seen = time.monotonic()
 
-    def look(self) -> None:
-        """Raise ClusterError when no worker has been there for long."""
+    def look(self, since: float) -> None:
+        """Raise ClusterError when there was no worker for long; `since` is when the caller began to wait."""
         with self._lock:
             now = time.monotonic()
             if now - self._looked < _LOOK_S:
@@ -122,7 +122,7 @@ class _Watch:
             with contextlib.suppress(OSError):
                 if self._count_workers():
                     self._seen = now
-            if now - self._seen > NO_WORKER_S:
+            if now - max(self._seen, since) > NO_WORKER_S:
                 raise ClusterError(f"no worker has been there for {NO_WORKER_S:.0f} s", hint=_HINT_RESUME)
 
 
