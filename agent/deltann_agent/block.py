@@ -1,6 +1,6 @@
 """One block: a trial whose model stays loaded when it has ended, in a slot of its own."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from deltann_agent import frames
 from deltann_agent.request import TrialFiles, make_order
@@ -78,7 +78,7 @@ class Block(Trial):
         ):
             raise WorkerDiedError("the worker is out of step")
         await emit(batch_event(batch))
-        await emit(pb.TrialEvent(strain=_strain(strain, self._unloaded)))
+        await emit(pb.TrialEvent(strain=pb.Strain(ended=self._unloaded, **asdict(strain))))
         return finished_event(finished)
 
     async def _load(self, emit: Emit) -> Worker:
@@ -109,17 +109,3 @@ class Block(Trial):
             self._slots.give(self._block.slot, worker)
         else:
             worker.kill()
-
-
-def _strain(frame: frames.Strain, ended: tuple[str, ...]) -> pb.Strain:
-    return pb.Strain(
-        wall_ns=frame.wall_ns,
-        cpu_ns=frame.cpu_ns,
-        voluntary_switches=frame.voluntary_switches,
-        involuntary_switches=frame.involuntary_switches,
-        major_faults=frame.major_faults,
-        cpu_stalled_ns=frame.cpu_stalled_ns,
-        memory_stalled_ns=frame.memory_stalled_ns,
-        stolen_ns=frame.stolen_ns,
-        ended=ended,
-    )

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.small_net import save_net
+
 SIDE, CHANNELS = 16, 16
 LAYERS = 100
 CLASSES = 10
@@ -12,7 +14,7 @@ SEED = 1
 
 def write_chain_net(path: Path, layers: int = LAYERS) -> None:
     """Write a stem, so many equal convolutions, and a classifier, with seeded random weights."""
-    from onnx import TensorProto, checker, helper, numpy_helper, save
+    from onnx import helper, numpy_helper
 
     random = np.random.default_rng(SEED)
 
@@ -35,13 +37,4 @@ def write_chain_net(path: Path, layers: int = LAYERS) -> None:
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         helper.make_node("Gemm", ["flat", weight("classes", CLASSES, CHANNELS)], ["scores"], transB=1),
     ]
-    graph = helper.make_graph(
-        nodes,
-        path.stem,
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, CLASSES])],
-        weights,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    checker.check_model(model, full_check=True)
-    save(model, path)
+    save_net(path, SIDE, nodes, weights, CLASSES)

@@ -40,7 +40,7 @@ def write_small_net(path: Path) -> None:
             "Gemm", ["features", weight("classes", CLASSES, CHANNELS[-1])], ["scores"], transB=1
         ),
     ]
-    _save(path, SIDE, nodes, weights)
+    save_net(path, SIDE, nodes, weights)
 
 
 def write_wide_net(path: Path) -> None:
@@ -56,17 +56,18 @@ def write_wide_net(path: Path) -> None:
         helper.make_node("MatMul", ["flat", "matrix"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["scores"]),
     ]
-    _save(path, WIDE_SIDE, nodes, [numpy_helper.from_array(matrix, "matrix")])
+    save_net(path, WIDE_SIDE, nodes, [numpy_helper.from_array(matrix, "matrix")])
 
 
-def _save(path: Path, side: int, nodes: list[Any], weights: list[Any]) -> None:
+def save_net(path: Path, side: int, nodes: list[Any], weights: list[Any], classes: int = CLASSES) -> None:
+    """Write nodes and weights as a network from `image`, a square of three channels, to `scores`."""
     from onnx import TensorProto, checker, helper, save
 
     graph = helper.make_graph(
         nodes,
         path.stem,
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, side, side])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, CLASSES])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, classes])],
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

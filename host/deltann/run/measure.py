@@ -10,7 +10,7 @@ from deltann.core.errors import BoardError
 from deltann.core.record import TrialRecord
 from deltann.core.trial import Cause, Status, Trial
 from deltann.fleet.channel import BoardBusyError, BoardFullError
-from deltann.fleet.client import BoardClient, TrialEnd, blob_of
+from deltann.fleet.client import BoardClient, TrialEnd
 from deltann.fleet.local import LOCAL_BOARD
 from deltann.run.clocks import ClockWatch
 from deltann.run.events import Note, RunsDone, Shipped, TrialEnded, TrialStarted
@@ -189,10 +189,9 @@ async def _measure_while_held(
 
 
 async def _send_files(sitting: Sitting, hold: Hold, trial: Trial) -> None:
-    artifact, inputs = sitting.artifacts[trial.build_key], sitting.inputs_of(trial)
-    blobs = [blob_of(artifact.path, artifact.digest), blob_of(inputs.path, inputs.digest)]
     shipment, _ = await asyncio.gather(
-        hold.client.ship(hold.lease_id, blobs), hold.client.prepare_worker(hold.lease_id, trial)
+        hold.client.ship(hold.lease_id, sitting.files_of(trial)),
+        hold.client.prepare_worker(hold.lease_id, trial),
     )
     sitting.listener(Shipped(trial.board, shipment.sent_bytes, shipment.present_blobs))
 

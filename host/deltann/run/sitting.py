@@ -11,7 +11,7 @@ from deltann.core.inputs import InputSet
 from deltann.core.record import TrialRecord
 from deltann.core.timing import Timing
 from deltann.core.trial import RETRIED_CAUSES, Cause, Trial
-from deltann.fleet.client import BoardClient
+from deltann.fleet.client import Blob, BoardClient, blob_of
 from deltann.run.clocks import ClockWatch
 from deltann.run.events import Listener
 from deltann.run.fleet import BoardAccess
@@ -111,6 +111,17 @@ class Sitting:
     listener: Listener
     unreached: BoardError | None = None
     timing: TimingTask | None = None
+
+    def files_of(self, trial: Trial) -> tuple[Blob, Blob]:
+        """Return what has to be on the board for a trial: its artifact and its inputs.
+
+        Raises
+        ------
+        BoardError
+            If a file is gone.
+        """
+        artifact, inputs = self.artifacts[trial.build_key], self.inputs_of(trial)
+        return blob_of(artifact.path, artifact.digest), blob_of(inputs.path, inputs.digest)
 
 
 @dataclass(frozen=True, slots=True)

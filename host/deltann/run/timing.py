@@ -16,7 +16,6 @@ from deltann.core.errors import BoardError
 from deltann.core.pairs import find_pairs
 from deltann.core.timing import Timing, TimingState
 from deltann.core.trial import Cause, Trial
-from deltann.fleet.client import blob_of
 from deltann.run.events import LapDone, Note, Shipped, TimingEnded, TimingStarted
 from deltann.run.sitting import Hold, Sitting, TimingTask
 
@@ -58,9 +57,7 @@ class _Timing:
             (self._entries[a], self._entries[b])
             for a, b, _ in find_pairs([trial.factors() for trial in trials])
         ]
-        self._laps = Laps()
-        for block in task.done:
-            self._laps.add(block)
+        self._laps = Laps(task.done)
         self._judge = Judge(sitting.facts.cores)
         self._failures: Counter[Entry] = Counter()
         self._temps_c: deque[tuple[float, float]] = deque()
@@ -82,12 +79,11 @@ class _Timing:
         finally:
             await asyncio.shield(self._flush())
             self._task.spent_s, self._begun_s = self._spent_s(), time.monotonic()
-        precision = precision_of(self._laps, self._live_pairs())
         end = TimingEnd(
             board=board,
             timing=self._protocol,
             kind=kind,
-            precision=precision if math.isfinite(precision) else None,
+            precision=self._precision(),
             laps=self._laps.count(self._entries),
             spent_s=self._spent_s(),
             deciding_s=self._deciding_s,
@@ -97,9 +93,8 @@ class _Timing:
 
     async def _send_files(self) -> None:
         for trial in self._trials.values():
-            artifact, inputs = self._sitting.artifacts[trial.build_key], self._sitting.inputs_of(trial)
-            blobs = [blob_of(artifact.path, artifact.digest), blob_of(inputs.path, inputs.digest)]
-            shipment = await self._hold.client.ship(self._hold.lease_id, blobs)
+            files = self._sitting.files_of(trial)
+            shipment = await self._hold.client.ship(self._hold.lease_id, files)
             if shipment.sent_bytes:
                 self._sitting.listener(Shipped(trial.board, shipment.sent_bytes, shipment.present_blobs))
 
@@ -123,9 +118,10 @@ class _Timing:
 
     async def _measure(self) -> TimingEndKind:
         protocol, first = self._protocol, self._laps.next
+        laps = self._laps.count(self._entries)
         lap, longest_s = first, {True: 0.0, False: 0.0}  # by whether everything is loaded anew
         while True:
-            if self._laps.count(self._entries) >= protocol.max_laps:
+            if laps >= protocol.max_laps:
                 return TimingEndKind.LAPS
             begun_s = time.monotonic()
             fresh = (lap - first) % protocol.laps_per_launch == 0
@@ -138,16 +134,10 @@ class _Timing:
                 return TimingEndKind.FAILED
             lap += 1
             with self._deciding():
-                precision = precision_of(self._laps, self._live_pairs())
-            self._sitting.listener(
-                LapDone(
-                    self._sitting.board.name,
-                    self._laps.count(self._entries),
-                    precision if math.isfinite(precision) else None,
-                    self._spent_s(),
-                )
-            )
-            if self._laps.count(self._entries) >= protocol.min_laps and precision <= protocol.precision:
+                laps, precision = self._laps.count(self._entries), self._precision()
+            board = self._sitting.board.name
+            self._sitting.listener(LapDone(board, laps, precision, self._spent_s()))
+            if laps >= protocol.min_laps and precision is not None and precision <= protocol.precision:
                 return TimingEndKind.PRECISION
             longest_s[fresh] = max(longest_s[fresh], time.monotonic() - begun_s)
             next_s = longest_s[(lap - first) % protocol.laps_per_launch == 0]
@@ -195,9 +185,11 @@ class _Timing:
             text = f"{label} has no more turns: its blocks fail ({block.message})"
             self._sitting.listener(Note(f"board {block.place.board}: {text}."))
 
-    def _live_pairs(self) -> list[tuple[Entry, Entry]]:
+    def _precision(self) -> float | None:
+        """Return what is reached with those that still have turns; None while there are too few laps."""
         live = set(self._entries)
-        return [pair for pair in self._pairs if live.issuperset(pair)]
+        precision = precision_of(self._laps, [pair for pair in self._pairs if live.issuperset(pair)])
+        return precision if math.isfinite(precision) else None
 
     def _note_temperature(self, block: Block) -> None:
         temp_c = believable_temp_c(block.reading.temp_c) if block.reading is not None else None
