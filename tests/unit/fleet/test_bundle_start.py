@@ -88,7 +88,7 @@ def test_another_python_finds_that_of_the_kit(make_bundle, tmp_path):
     assert "there is no python3.99 here" in ended.stderr
     (tmp_path / "python3.99").symlink_to(sys.executable)
     command = [other, str(make_bundle(python="3.99"))]
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert ended.returncode == 10, ended.stderr
 
