@@ -8,7 +8,7 @@ import pytest
 
 from tiny import TINY_CLASSES, TINY_SIDE, save_classifier
 
-pytest_plugins = ["skip_guard"]
+pytest_plugins = ["skip_guard", "two_at_once"]
 
 # Tests start hundreds of processes: each would compile all our modules anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

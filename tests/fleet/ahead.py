@@ -51,9 +51,13 @@ class Ahead:
             *(self.boards_of_session, self.emulated_board, self.provisioning, self.provisioning_again),
             *(self.run_of_the_page, self.x86_boards, self.bare, self.pair),
         )
-        self._begun: dict[str, Future[Any]] = {
-            step.__name__: self._thread.submit(step) for step in steps if step.__name__ in needed
-        }
+        self._steps = [step for step in steps if step.__name__ in needed]
+        self._begun: dict[str, Future[Any]] = {}
+
+    def begin(self) -> None:
+        """Begin, unless that was done."""
+        if not self._begun:
+            self._begun = {step.__name__: self._thread.submit(step) for step in self._steps}
 
     def result(self, name: str) -> Any:
         """Return what a step gave, once it is done; its failure, or its reason to skip, is raised."""

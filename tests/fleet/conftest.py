@@ -12,7 +12,10 @@ AHEAD = pytest.StashKey[Ahead]()
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly:
         needed = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-        session.config.stash[AHEAD] = Ahead(needed)
+        ahead = session.config.stash[AHEAD] = Ahead(needed)
+        # One of several processes does not know yet whether these tests will be its own.
+        if not hasattr(session.config, "workerinput"):
+            ahead.begin()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -22,9 +25,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def ahead(pytestconfig) -> Iterator[Ahead]:
-    """What was begun when the session was."""
-    yield pytestconfig.stash[AHEAD]
-    pytestconfig.stash[AHEAD].end()
+    """What was begun when the session was, or is begun now."""
+    ahead = pytestconfig.stash[AHEAD]
+    ahead.begin()
+    yield ahead
+    ahead.end()
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,14 @@
 import shutil
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 
 from deltann.core import hashing
+
+# How long an example takes tells how busy the machine is, not whether our code is right.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture
