@@ -29,6 +29,7 @@ from bundle_kit import (
 from deltann.core.artifact import BuildFailure
 from deltann.core.errors import BoardError, MissingPackageError, ResultsError, StudyError
 from deltann.core.propose import propose
+from deltann.core.timing import Timing
 from deltann.core.trial import Cause, Status
 from deltann.fleet.kit_content import Entry
 from deltann.fleet.kit_file import write_kit
@@ -127,6 +128,17 @@ async def test_what_is_measured_there_is_compared_here(tmp_path, make_study, mak
     assert all(pair.labels.differing == 0 for pair in comparison.pairs)
     assert len(comparison.pairs) == 3
     assert facts_of(made.run, "vault")["hostname"] == platform.node()
+
+
+async def test_who_asks_for_turns_is_told_that_a_bundle_has_none(make_study, make_bundle):
+    notes = []
+    study = replace(make_study(runtimes=["onnxruntime"]), timing=Timing())
+    await make_bundle(study, listener=notes.append)
+    words = "vault: trials of a bundle run one after the other, they take no turns (timing)"
+    assert Note(words) in notes
+    notes.clear()
+    await make_bundle(replace(study, timing=None), name="plain.bundle", runs="others", listener=notes.append)
+    assert Note(words) not in notes
 
 
 async def test_an_import_needs_nothing_but_the_run_and_the_result(

@@ -101,6 +101,8 @@ async def bundle_study(
     """
     absent = absent_board(study, board, lab)
     others = _others(study, board, lab)
+    if study.timing is not None:
+        listener(Note(f"{board}: trials of a bundle run one after the other, they take no turns (timing)"))
     with tempfile.TemporaryDirectory() as place:
         kit = await _find_kit(absent, study, baggage, Path(place), listener)
         async with boards_for_a_run(others, lab) as boards:
