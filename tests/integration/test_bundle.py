@@ -311,7 +311,7 @@ async def test_an_interrupted_execution_goes_on_with_the_same_bundle_alone(tmp_p
 
 
 async def test_ctrl_c_keeps_what_is_finished(tmp_path, make_study, make_bundle):
-    made = await make_bundle(make_study(rounds=2000))
+    made = await make_bundle(make_study(rounds=5000))
     status, said = interrupt_after_the_first_trial(made.path)
     assert status == 130
     assert "Traceback" not in "".join(said)
