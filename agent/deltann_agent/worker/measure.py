@@ -96,7 +96,7 @@ class _Runs:
         self._sent_ns = perf_counter_ns()
 
     def _send_large(self, round_: int) -> bytes:
-        """Send the outputs beforehand that the wire could not take with the runs; return those that it can."""
+        """Send beforehand the outputs that the wire could not take with the runs; return the rest."""
         outputs = b"".join(self._outputs)
         while len(outputs) > MOST_PAYLOAD_BYTES:
             part, outputs = outputs[:MOST_PAYLOAD_BYTES], outputs[MOST_PAYLOAD_BYTES:]
