@@ -20,9 +20,9 @@ def energy_of(trial: TrialResult, median_ns: float | None) -> tuple[float | None
     Notes
     -----
     Mean power of the whole board while the trial gave its predictions, times the median time for one image.
-    What the board takes when idle is part of it. Only a rail that feeds the whole board is taken: others may be
-    parts of each other, and a GPU's own power leaves out the rest. Readings between blocks of variants that
-    take turns are not used: they may be of the variant before.
+    What the board takes when idle is part of it. Only a rail that feeds the whole board is taken: others may
+    be parts of each other, and a GPU's own power leaves out the rest. Readings between blocks of variants
+    that take turns are not used: they may be of the variant before.
     """
     if trial.emulated:
         return None, "the board is emulated"

@@ -109,12 +109,12 @@ def compare_times(
     -----
     Where both trials took turns, on one board or each on its own, `compare_in_laps` or `compare_apart` says
     how they compare. Where both measured the same six inputs or more (fewer can never reach significance),
-    the unit is the input, of equal batches the batch: the interval is the percentile bootstrap of the ratio of
-    medians that draws inputs, the same ones for both sides, with all their rounds; the test is Wilcoxon's signed-rank test on the
-    medians of each input, the effect the matched rank-biserial correlation (W+ - W-) / (W+ + W-).
-    Else, as between two batch sizes, the unit is the run: both sides are drawn on their own, the test is that
-    of Mann and Whitney, the
-    effect 2 U / (n m) - 1. P-values are corrected for all pairs after Holm.
+    the unit is the input, or the batch of inputs: the interval is the percentile bootstrap of the ratio of
+    medians that draws inputs, the same ones for both sides, with all their rounds; the test is Wilcoxon's
+    signed-rank test on the medians of each input, the effect the matched rank-biserial correlation
+    (W+ - W-) / (W+ + W-). Else, as between two sizes of batch, the unit is the run: both sides are drawn on
+    their own, the test is that of Mann and Whitney, the effect 2 U / (n m) - 1. P-values are corrected for
+    all pairs after Holm.
 
     The runs of one trial follow each other, so a drift of the machine between two trials is part of their
     ratio, and neighbouring runs are not quite independent; that is why a difference also has to reach

@@ -10,6 +10,7 @@ from importlib import metadata
 from deltann.compile.build import BuildRequest, build, build_key, find_artifact, past_builds_s
 from deltann.convert.hop import Limits
 from deltann.core.artifact import Artifact, BuildFailure, CpuTarget, TensorSpec
+from deltann.core.batch import batch_shape
 from deltann.core.board import BoardFacts
 from deltann.core.converters import CONVERTERS
 from deltann.core.errors import BoardError, CompileError
@@ -127,7 +128,7 @@ class Workshop:
 
     def _request(self, variant: Variant, options: TvmOptions, board: BoardFacts) -> BuildRequest:
         model, form = self._survey.model, self._forms.get(variant)
-        shape, dtype = model.recipe.shape, model.recipe.dtype
+        shape, dtype = batch_shape(model.recipe.shape, variant.batch), model.recipe.dtype
         made = form if isinstance(form, StudyForm) else None
         return BuildRequest(
             importer=variant.importer,
