@@ -185,7 +185,7 @@ MEASURES = (
         (
             Measure(
                 "Ratio",
-                "median of the second trial over that of the first; of batches, for an image",
+                "median of the second trial over that of the first",
                 _of_time(lambda time: format_ratio(time.ratio)),
                 brief=True,
             ),

@@ -116,7 +116,7 @@ TRIAL_MEASURES = (
     ),
     TrialMeasure(
         "Pareto",
-        "no other trial of the board beats it in accuracy, median latency (for an image) and size",
+        "no other trial of the board beats it in accuracy, median latency and size",
         lambda trial: MISSING if trial.pareto is None else "front" if trial.pareto else "beaten",
     ),
 )
