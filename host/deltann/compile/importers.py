@@ -14,7 +14,7 @@ from tvm import relax, topi
 
 from deltann.compile.canonicalize import clip
 from deltann.core.artifact import TensorSpec
-from deltann.core.batch import MOST_CHECKED, why_not_alone
+from deltann.core.batch import MOST_CHECKED, taking, why_not_alone
 from deltann.core.errors import CompileError
 
 
@@ -40,10 +40,11 @@ def import_torch(loader: str, model_input: TensorSpec) -> Any:
 
     module = load_torch_module(loader)
     example = torch.zeros(model_input.shape, dtype=getattr(torch, model_input.dtype))
-    with torch.no_grad():
-        program = torch.export.export(module, (example,))
-    if len(example) > 1:
-        _check_batch(program.module(), module, example)
+    with taking(len(example)):
+        with torch.no_grad():
+            program = torch.export.export(module, (example,))
+        if len(example) > 1:
+            _check_batch(program.module(), module, example)
     return _with_one_output(from_exported_program(program, unwrap_unit_return_tuple=True))
 
 
@@ -57,9 +58,9 @@ def _check_batch(program: Any, module: Any, example: Any) -> None:
     images = (random * most).to(example.dtype)
     images = images[[index % MOST_CHECKED for index in range(count)]]
     with torch.inference_mode():
-        together = program(images)
+        together = _only(program(images))
         try:
-            alone = [module(image[None]) for image in images[:MOST_CHECKED]]
+            alone = [_only(module(image[None])) for image in images[:MOST_CHECKED]]
         except Exception:
             if isinstance(module, torch.fx.GraphModule):
                 return  # a program for this batch alone: it was held against single images when it was made
@@ -67,9 +68,11 @@ def _check_batch(program: Any, module: Any, example: Any) -> None:
     wanted = torch.cat([alone[index % MOST_CHECKED] for index in range(count)])
     reason = why_not_alone(together.numpy(), wanted.numpy())
     if reason is not None:
-        raise CompileError(
-            f"the model does not take {count} images at once: {reason}", hint="Take batch: 1 for it"
-        )
+        raise CompileError(reason)
+
+
+def _only(output: Any) -> Any:
+    return output[0] if isinstance(output, tuple | list) and len(output) == 1 else output
 
 
 def import_onnx(path: Path, model_input: TensorSpec) -> Any:

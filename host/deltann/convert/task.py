@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 
 from deltann.child import serve
 from deltann.convert.graph import fix_batch, fix_signature, inferred, simplified
-from deltann.core.batch import MAX_RELATIVE_CHANGE, MOST_CHECKED, batch_shape, largest_change, why_not_alone
-from deltann.core.errors import CompileError, MissingPackageError, ModelError
+from deltann.core.batch import (
+    MAX_RELATIVE_CHANGE,
+    MOST_CHECKED,
+    batch_shape,
+    largest_change,
+    taking,
+    why_not_alone,
+)
+from deltann.core.errors import CompileError
 
 OPSET = 17
 INPUT_NAME = "image"
@@ -40,18 +47,8 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     CompileError
         If the result has open shapes, or gives other outputs than the source.
     """
-    if request["batch"] == 1:
+    with taking(request["batch"]):
         return _convert(request)
-    try:
-        return _convert(request)
-    except (ModelError, MissingPackageError, ModuleNotFoundError):
-        raise
-    except Exception as error:  # whatever shape inference, the exporter or the runtime finds wrong with it
-        reason = error.what if isinstance(error, CompileError) else str(error).strip().partition("\n")[0]
-        raise CompileError(
-            f"the model does not take {request['batch']} images at once: {reason.rstrip('.')}",
-            hint="Give it with a batch that is left open, or take batch: 1",
-        ) from error
 
 
 def _convert(request: dict[str, Any]) -> dict[str, Any]:

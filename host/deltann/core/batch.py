@@ -1,9 +1,13 @@
 """Batches: several images that one run of a model takes at once, each of which gets what it gets alone."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from deltann.core.errors import CompileError, MissingPackageError, ModelError
 
 MAX_RELATIVE_CHANGE = 1e-3
 """Largest difference, in units of the range of a model's outputs, that is rounding and no fault."""
@@ -17,6 +21,29 @@ Array = NDArray[Any]
 def batch_shape(shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
     """Return the shape of so many images at once, from that of one: its batch of 1 first."""
     return (batch, *shape[1:])
+
+
+@contextlib.contextmanager
+def taking(batch: int) -> Iterator[None]:
+    """Say of whatever goes wrong within that the model does not take so many images, where they are several.
+
+    Raises
+    ------
+    CompileError
+        In the place of anything but a missing package or a model that cannot be read.
+    """
+    try:
+        yield
+    except (ModelError, MissingPackageError, ModuleNotFoundError):
+        raise
+    except Exception as error:  # exporters, shape inference and runtimes have no common base
+        if batch == 1:
+            raise
+        reason = error.what if isinstance(error, CompileError) else str(error).strip().partition("\n")[0]
+        raise CompileError(
+            f"the model does not take {batch} images at once: {reason.rstrip('.')}",
+            hint="Give it with a batch that is left open, or take batch: 1",
+        ) from error
 
 
 def largest_change(wanted: Array, got: Array) -> tuple[float, float]:

@@ -279,10 +279,8 @@ class Forms:
         """Return a form for several images at once, each of which gets what the form for one gives it."""
         base_key = self._base(key)
         if base_key is None:
-            source = self._source(key.batch)
-            if isinstance(source, BuildFailure):
-                return source
-            return self._fit(source[0], (), source[1], {}, key.batch)
+            own = self._source(key.batch)
+            return own if isinstance(own, BuildFailure) else self._fit(own[0], (), own[1], {}, key.batch)
         base = self._made[base_key]
         if isinstance(base, BuildFailure):
             return base
