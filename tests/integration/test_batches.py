@@ -1,6 +1,9 @@
 """Batches on a real agent: whatever takes several images at once gives each what it gets alone."""
 
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -66,6 +69,13 @@ def make_study(tmp_path, pictures):
         return load_study(path)
 
     return make
+
+
+@pytest.fixture
+def keras_model(tmp_path):
+    nets = Path(__file__).with_name("small_nets.py")
+    subprocess.run([sys.executable, nets, "keras", tmp_path], check=True, timeout=300)
+    return tmp_path / "small.keras"
 
 
 def failures(data):
@@ -154,6 +164,45 @@ async def test_a_torch_model_that_takes_one_image_is_refused_for_more(tmp_path, 
         for label in (f"tvm/torch/O3/{b}1t", f"torch/torch/{b}1t", f"onnxruntime/onnx/{b}1t")
     }
     assert all("does not take 2 images at once" in words for words in failures(data).values()), failures(data)
+
+
+@needs_torch
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_an_exported_program_takes_the_batches_that_it_leaves_open(tmp_path, make_study, is_open):
+    import torch
+
+    layers = [torch.nn.Conv2d(3, 10, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
+    net = torch.nn.Sequential(*layers).eval()
+    shapes = {"dynamic_shapes": ({0: torch.export.Dim("batch", min=1, max=16)},)} if is_open else {}
+    images = torch.zeros(2 if is_open else 1, 3, TINY_SIDE, TINY_SIDE)
+    torch.export.save(torch.export.export(net, (images,), **shapes), tmp_path / "net.pt2")
+    model = f"path: {tmp_path / 'net.pt2'}\n  input_shape: [1, 3, 32, 32]"
+    study = make_study(model, "runtime: torch, batch: [1, 4]")
+    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
+    if is_open:
+        assert failures(data) == {}
+        check_latencies(data)
+        check_same(comparison)
+    else:
+        assert [trial.cause for trial in data.trials] == [None, Cause.BUILD_REFUSED]
+        assert "takes a batch of 1 alone, not of 4" in data.trials[1].message
+
+
+@pytest.mark.skipif(
+    None in versions_of(("tensorflow", "tf2onnx")).values(), reason="no tensorflow or tf2onnx"
+)
+async def test_onnx_that_a_keras_model_was_converted_to_takes_batches(tmp_path, make_study, keras_model):
+    made = make_study(f"path: {keras_model}", "runtime: [onnxruntime, tflite], batch: [1, 4]")
+    made.path.write_text(made.path.read_text().replace("NCHW", "NHWC"))
+    data, comparison = analyse(await run_study(load_study(made.path), tmp_path / "runs", lambda _: None))
+    assert failures(data) == {}
+    assert [trial.label for trial in data.trials] == [
+        "onnxruntime/onnx/1t",
+        "onnxruntime/onnx/b4/1t",
+        "tflite/tflite/1t",
+    ]
+    check_latencies(data)
+    check_same(comparison)
 
 
 async def test_quantised_models_take_batches_too(tmp_path, make_study, tiny_model):

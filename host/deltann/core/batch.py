@@ -66,11 +66,11 @@ def why_not_alone(together: Array, alone: Array) -> str | None:
         Outputs, (images, *outputs of one), of one run and of a run for each image.
     """
     if together.shape != alone.shape:
-        return f"for {len(alone)} images at once it gives {together.shape}, one by one {alone.shape}"
+        return (
+            f"its outputs for {len(alone)} images are {together.shape} at once, and {alone.shape} one by one"
+        )
     largest, spread = largest_change(alone, together)
     if largest <= MAX_RELATIVE_CHANGE * spread:
         return None
-    return (
-        f"{len(alone)} images at once get other outputs than one by one: by up to {largest:.3g}, where they "
-        f"span {spread:.3g}"
-    )
+    difference = f"by up to {largest:.3g}, where they span {spread:.3g}"
+    return f"images at once get other outputs than one by one: {difference}"
