@@ -1,14 +1,18 @@
 """Batches compared: by the time for an image, one by one and in laps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from block_makers import MS, block
 from compare_makers import measured, result, run_data
 
 from deltann.compare.comparison import compare_run
+from deltann.compare.gate import judge_pairs
 from deltann.compare.times import timing_of
 from deltann.core.comparison import FindingKind, Thresholds
 from deltann.core.factorial import Response, Unit
+from deltann.core.gate import Baseline, Limits, Outcome
 from deltann.core.record import Reading
 
 COUNT = 24
@@ -23,8 +27,6 @@ def trial(name, batch, run_ms, rounds=2, **changes):
 
 
 def compared(*trials, blocks=()):
-    from dataclasses import replace
-
     return compare_run(replace(run_data(*trials), blocks=tuple(blocks)), Thresholds())
 
 
@@ -82,6 +84,14 @@ def test_laps_are_compared_by_the_time_for_an_image():
 def test_the_front_is_by_the_time_for_an_image():
     fast, slow = compared(trial("a", 4, 20), trial("b", 1, 10)).trials
     assert (fast.pareto, slow.pareto) == (True, False)
+
+
+@pytest.mark.parametrize(("run_ms", "outcome"), [(36, Outcome.PASSED), (44, Outcome.FAILED)])
+def test_the_gate_is_closed_by_the_time_for_an_image(run_ms, outcome):
+    data = run_data(trial("a", 1, 10), trial("b", 4, run_ms))
+    comparison = compare_run(data, Thresholds(), baseline=Baseline("batch", "1"))
+    (judgement,) = judge_pairs(data, comparison, Limits(max_slowdown=0.03), lambda _: True).judgements
+    assert (judgement.group, judgement.outcome) == ("batch", outcome)
 
 
 def test_energy_is_of_one_image():
