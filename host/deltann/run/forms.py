@@ -168,9 +168,12 @@ class Forms:
         return next((reason for converter in self._route(key) if (reason := why_not(converter))), None)
 
     def made_s(self) -> dict[str, float]:
-        """Return how long making each form took, by its digest."""
-        made = [form for form in self._made.values() if isinstance(form, StudyForm)]
-        return {form.digest: form.seconds for form in made}
+        """Return how long making each form took, by the key of its artifact."""
+        return {
+            artifact_key(form.digest, key.batch): form.seconds
+            for key, form in self._made.items()
+            if isinstance(form, StudyForm)
+        }
 
     def find(self, variants: Iterable[Variant]) -> None:
         """Look for what earlier runs have left. Nothing is made."""
@@ -465,6 +468,11 @@ class Forms:
             found = find_form(self._model, cache_folder("onnx"))
             return _onnx_of(_of_onnx(found, self._model.recipe.layout)) if found else None
         return try_form(self._model, cache_folder("forms"), self._limits, only_kept=True).form
+
+
+def artifact_key(digest: str, batch: int) -> str:
+    """Return the name of an artifact that is a form's file: one that leaves its batch open is several."""
+    return digest if batch == 1 else digest_record({"file": digest, "batch": batch})
 
 
 def _becomes_plain(form: Form, route: tuple[Converter, ...]) -> bool:

@@ -25,7 +25,7 @@ from deltann.core.variant import DETECTED_CPU, TvmOptions, Variant
 from deltann.crew import HERE, Crew
 from deltann.paths import cache_folder
 from deltann.run.build import BuildJob
-from deltann.run.forms import Forms, StudyForm
+from deltann.run.forms import Forms, StudyForm, artifact_key
 from deltann.run.history import read_latencies
 from deltann.run.survey import Survey
 from deltann.study.estimate import History
@@ -87,7 +87,7 @@ class Workshop:
     def key_of(self, variant: Variant, board: BoardFacts) -> str:
         """Return the name of the artifact of a variant for a board."""
         if variant.tvm is None:
-            return self._forms.digest(variant)
+            return artifact_key(self._forms.digest(variant), variant.batch)
         return build_key(self._request(variant, variant.tvm, board))
 
     def form_of(self, variant: Variant) -> Form | None:
@@ -111,7 +111,7 @@ class Workshop:
             failure = replace(form, build_key=trial.build_key)
             return BuildJob(variant.label, lambda _: failure, cached=True)
         if variant.tvm is None:
-            artifact = _as_artifact(form, variant.runtime)
+            artifact = _as_artifact(form, trial)
             return BuildJob(variant.label, lambda _: artifact, cached=True)
         request = self._request(variant, variant.tvm, self._survey.board(trial.board))
         limits = self._survey.study.build
@@ -167,11 +167,12 @@ def _gpu_for(options: TvmOptions, board: BoardFacts) -> GpuTarget | None:
     return GpuTarget(options.device, (board.cuda_arch or "") if options.device is Device.CUDA else "")
 
 
-def _as_artifact(form: StudyForm, runtime: Runtime) -> Artifact:
+def _as_artifact(form: StudyForm, trial: Trial) -> Artifact:
+    runtime = trial.variant.runtime
     if form.path is None:
         raise CompileError("the model has no file", where=runtime.value)
     return Artifact(
-        build_key=form.digest,
+        build_key=trial.build_key,
         runtime=runtime,
         path=form.path,
         digest=form.digest,
