@@ -21,6 +21,7 @@ from deltann.cli.output import (
 )
 from deltann.cli.progress import RunDisplay
 from deltann.cli.study_options import (
+    Batch,
     Boards,
     Budget,
     Devices,
@@ -65,6 +66,7 @@ def run(
     runtimes: Runtimes = None,
     importers: Importers = None,
     devices: Devices = None,
+    batch: Batch = None,
     threads: Threads = None,
     boards: Boards = None,
     recipe: RecipeName = None,
@@ -113,6 +115,7 @@ def run(
         runtimes,
         importers,
         devices,
+        batch,
         threads,
         boards,
         recipe,
