@@ -21,7 +21,6 @@ from deltann.cli.output import (
 )
 from deltann.cli.progress import RunDisplay
 from deltann.cli.study_options import (
-    Batch,
     Boards,
     Budget,
     Devices,
@@ -66,7 +65,6 @@ def run(
     runtimes: Runtimes = None,
     importers: Importers = None,
     devices: Devices = None,
-    batch: Batch = None,
     threads: Threads = None,
     boards: Boards = None,
     recipe: RecipeName = None,
@@ -115,7 +113,6 @@ def run(
         runtimes,
         importers,
         devices,
-        batch,
         threads,
         boards,
         recipe,

@@ -46,10 +46,6 @@ Devices = Annotated[
     str | None,
     typer.Option("--devices", help="What computes with TVM: cpu,cuda,opencl.", rich_help_panel=_PANEL),
 ]
-Batch = Annotated[
-    str | None,
-    typer.Option("--batch", help="Images that one run takes at once, e.g. 1,8.", rich_help_panel=_PANEL),
-]
 Threads = Annotated[
     str | None,
     typer.Option("--threads", help="Numbers of threads, e.g. 1,2.", rich_help_panel=_PANEL),
@@ -119,7 +115,6 @@ class StudyWords:
     runtimes: str | None
     importers: str | None
     devices: str | None
-    batch: str | None
     threads: str | None
     boards: str | None
     recipe: str | None
@@ -164,8 +159,7 @@ class StudyWords:
             runtimes=_words(self.runtimes),
             importers=_words(self.importers),
             devices=_words(self.devices),
-            batches=_numbers("--batch", self.batch),
-            threads=_numbers("--threads", self.threads),
+            threads=_numbers(self.threads),
             boards=_words(self.boards),
             recipe=self.recipe,
             limit=self.limit,
@@ -189,8 +183,8 @@ def _words(text: str | None) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()] if text else []
 
 
-def _numbers(option: str, text: str | None) -> list[int]:
+def _numbers(text: str | None) -> list[int]:
     try:
         return [int(word) for word in _words(text)]
     except ValueError:
-        raise typer.BadParameter(f"{option} takes whole numbers with commas between, not {text!r}") from None
+        raise typer.BadParameter(f"--threads takes whole numbers with commas between, not {text!r}") from None
