@@ -3,7 +3,7 @@
 from deltann.core.comparison import Comparison
 from deltann.core.factorial import Factorial, Interaction, Meeting, Response
 from deltann.core.format import format_duration, format_range, format_share, format_tick
-from deltann.report.axis import fit_axis
+from deltann.report.axis import fit_log_axis
 from deltann.report.drawing import Drawing, Figure, file_name, series, shorten
 
 MOST_PLOTS = 6
@@ -27,7 +27,8 @@ def _draw(found: Factorial, interaction: Interaction) -> Figure:
     first, second = interaction.factors[across], interaction.factors[lines]
     drawing.text((_LEFT, 14), f"lines: {second}", "tick")
     drawing.legend(names, _LEFT, _RIGHT, 32)
-    axis = fit_axis(*_ends(interaction), 0.08)
+    # What is explained are logarithms: only on such an axis are lines without an interaction parallel.
+    axis = fit_log_axis(*_ends(interaction), 0.08)
     drawing.ticks_left(axis, _LEFT, _RIGHT, top, bottom, format_tick)
     drawing.text(((_LEFT + _RIGHT) / 2, bottom + 36), first, "tick", "middle")
     step = (_RIGHT - _LEFT) / len(places)
