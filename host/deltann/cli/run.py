@@ -198,6 +198,8 @@ def _conclude(ends: Sequence[_Ended], output: Format, crew: Crew) -> None:
             answers.append({"error": error_json(end.reason)})
     if output is Format.JSON:
         print_json(answers[0] if len(ends) == 1 else {"runs": answers})
+    elif len(answers) > 1:
+        say(out, f"all models: deltann report {' '.join(str(end.path) for end in ends if end.path)}")
     if failures:
         raise typer.Exit(IncompleteRunError.exit_code)
 

@@ -1,13 +1,12 @@
 """Several runs, each of a model of its own, as one grid with the model as a factor."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deltann.compare.aligned import choose_samples
 from deltann.compare.answers import RANKINGS_KEPT_BYTES, Answers, answers_of
 from deltann.compare.comparison import reference_trial
 from deltann.compare.factorial import MOST_LAPS_MISSED, Tables, analyse_tables, lap_tables, missed_note
@@ -48,12 +47,17 @@ def compare_models(found: Sequence[Found], *, seed: int = 0) -> Overview:
     StudyError
         If two runs are of the same model.
     """
-    runs = _named(found)
+    names = _names([data for data, _ in found])
+    unlike = [_unlike_columns(data) for data, _ in found]
+    runs = tuple(
+        ModelRun(name, data, comparison, _reference_id(data), tuple(map(_share, columns)))
+        for name, (data, comparison), columns in zip(names, found, unlike, strict=True)
+    )
     images = _common_images(runs)
     trials = tuple(_with_model(trial, run.model) for run in runs for trial in run.data.trials)
     explained = (
         _explain_times(runs, trials, images, seed),
-        _explain_disagreement(runs, trials, images, seed),
+        _explain_disagreement(trials, _tables_of_images(unlike, images), seed),
     )
     return Overview(
         runs=runs,
@@ -65,30 +69,36 @@ def compare_models(found: Sequence[Found], *, seed: int = 0) -> Overview:
             seed=seed,
             factorial=tuple(one for one in explained if one is not None),
         ),
+        images=None if images is None else images.count,
         notes=tuple(_notes(runs, images)),
     )
 
 
-def _named(found: Sequence[Found]) -> tuple[ModelRun, ...]:
-    """Return the runs under their models' names; models of one name get the beginning of their digests."""
+def _names(found: Sequence[RunData]) -> list[str]:
+    """Return the models' names; those that are not the only one get the beginning of their digest."""
     first: dict[str, RunData] = {}
-    for data, _ in found:
+    for data in found:
         other = first.setdefault(data.model_digest, data)
         if other is not data:
             raise StudyError(
                 f"{other.path} and {data.path} are runs of the same model, {data.model_name}",
-                where=str(data.path),
                 hint=f"Two runs of one model are compared with: deltann compare {other.path} {data.path}",
             )
-    names = Counter(data.model_name for data, _ in found)
-    return tuple(
-        ModelRun(
-            data.model_name if names[data.model_name] == 1 else f"{data.model_name} {data.model_digest[:8]}",
-            data,
-            comparison,
-        )
-        for data, comparison in found
-    )
+    count = Counter(data.model_name for data in found)
+    return [
+        data.model_name if count[data.model_name] == 1 else f"{data.model_name} {data.model_digest[:8]}"
+        for data in found
+    ]
+
+
+def _reference_id(data: RunData) -> str | None:
+    reference = reference_trial(data.trials)
+    return None if reference is None else data.trials[reference].trial_id
+
+
+def _share(unlike: Column) -> float | None:
+    known = unlike[np.isfinite(unlike)]
+    return float(known.mean()) if known.size else None
 
 
 def _id_in(model: str, trial_id: str) -> str:
@@ -158,18 +168,16 @@ def _explain_times(
     """Return what explains the times: within laps where all runs took turns, else within images."""
     tables, unit = _tables_of_laps(runs), Unit.LAP
     if tables is None:
-        tables, unit = _tables_of_images(runs, images, _time_columns), Unit.IMAGE
+        columns = [_time_columns(run.data) for run in runs]
+        tables, unit = _tables_of_images(columns, images), Unit.IMAGE
     timed = sum(trial.measurement is not None and not trial.emulated for trial in trials)
     note = missed_note(timed - sum(len(cells) for cells, _ in tables), unit)
     found = analyse_tables(trials, tables, Response.TIME, unit, seed, note=note)
     return None if found is None else replace(found, interactions=_model_first(found.interactions))
 
 
-def _explain_disagreement(
-    runs: Sequence[ModelRun], trials: Sequence[TrialResult], images: _Images | None, seed: int
-) -> Factorial | None:
+def _explain_disagreement(trials: Sequence[TrialResult], tables: Tables, seed: int) -> Factorial | None:
     """Return what explains that a trial labels an image unlike the reference trial of its own model."""
-    tables = _tables_of_images(runs, images, _unlike_columns)
     measured = sum(trial.measurement is not None for trial in trials)
     note = missed_note(measured - sum(len(cells) for cells, _ in tables), Unit.IMAGE)
     return analyse_tables(trials, tables, Response.DISAGREEMENT, Unit.IMAGE, seed, note=note)
@@ -194,17 +202,18 @@ def _tables_of_laps(runs: Sequence[ModelRun]) -> Tables | None:
     return tables or None
 
 
-def _tables_of_images(
-    runs: Sequence[ModelRun], images: _Images | None, columns_of: Callable[[RunData], list[Column]]
-) -> Tables:
+def _tables_of_images(of_runs: Sequence[list[Column]], images: _Images | None) -> Tables:
     """Return the responses by image: one table where the runs share images, else one of each run."""
     tables: list[dict[int, Column]] = []
     first = 0
-    for place, run in enumerate(runs):
-        data = run.data if images is None else choose_samples(run.data, images.rows[place])
-        columns = dict(enumerate(columns_of(data), first))
-        first += len(data.trials)
-        tables = [*tables, columns] if images is None or not tables else [tables[0] | columns]
+    for place, columns in enumerate(of_runs):
+        if images is None:
+            tables.append(dict(enumerate(columns, first)))
+        else:
+            rows = images.rows[place]
+            shared = {cell: column[rows] for cell, column in enumerate(columns, first)}
+            tables = [{**(tables[0] if tables else {}), **shared}]
+        first += len(columns)
     return [complete for table in tables if (complete := _complete(table)) is not None]
 
 
@@ -219,7 +228,7 @@ def _complete(columns: dict[int, Column]) -> tuple[list[int], NDArray[np.float64
 
 
 def _time_columns(data: RunData) -> list[Column]:
-    """Return the logarithm of each image's median of each trial."""
+    """Return the logarithm of the median of each image, of each trial."""
     return [_time_column(trial, len(data.samples)) for trial in data.trials]
 
 

@@ -18,11 +18,17 @@ class ModelRun:
     ----------
     model
         What the model is called here; no other run's is called so.
+    reference
+        Id of the trial whose labels are the measure of the others'; None where nothing was measured.
+    unlike
+        Share of images that each trial labels unlike the reference, 0..1; None where that cannot be said.
     """
 
     model: str
     data: RunData
     comparison: Comparison
+    reference: str | None
+    unlike: tuple[float | None, ...]
 
     @property
     def pending(self) -> int:
@@ -53,6 +59,8 @@ class Overview:
     comparison
         Of these trials, in their order, with the pairs and findings of every run. Pairs never have two
         models. What explains times and disagreement is worked out over all of them.
+    images
+        How many images all runs have; None: too few, so that each run's are its own.
     notes
         What limits it, in sentences.
     """
@@ -60,6 +68,7 @@ class Overview:
     runs: tuple[ModelRun, ...]
     trials: tuple[TrialResult, ...]
     comparison: Comparison
+    images: int | None
     notes: tuple[str, ...]
 
     def explained(self, response: Response) -> Factorial | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from deltann.core.comparison import Comparison, Finding, FindingKind, TrialSummary
 from deltann.core.factorial import Factorial
+from deltann.core.inputs import UnreadableImage
 from deltann.core.record import KernelTime
 from deltann.core.run_data import EnvironmentFact, RunData, TrialResult
 from deltann.report.answers import Answers, Matrix, build_matrices, collect_answers
@@ -19,7 +20,7 @@ from deltann.report.scatter import draw_fronts
 from deltann.report.telemetry import Telemetry, summarise_telemetry
 from deltann.report.terms import factorial_sentence
 from deltann.report.timeline import draw_timelines
-from deltann.report.trial_grid import TrialGrid, TrialRow, split_factors, trial_rows
+from deltann.report.trial_grid import FailureGroup, TrialGrid, TrialRow, split_factors, trial_rows
 from deltann.report.turns import BoardTurns, describe_turns
 from deltann.report.verdict import Verdict, judge
 
@@ -76,6 +77,16 @@ class Page(TrialGrid):
     def name(self, trial: TrialResult | TrialSummary) -> str:
         """Return a trial's name for people: its variant, with the board where there are several."""
         return f"{trial.label} @ {trial.board}" if len(self.boards) > 1 else trial.label
+
+    @property
+    def failure_groups(self) -> tuple[FailureGroup, ...]:
+        """The trials that failed, as one group."""
+        return (FailureGroup("", self.failures),) if self.failures else ()
+
+    @property
+    def unreadable(self) -> tuple[UnreadableImage, ...]:
+        """The images that took no part."""
+        return self.data.unreadable
 
     def explain(self, found: Factorial) -> str:
         """Return what explains most of a response, in a sentence."""

@@ -18,11 +18,22 @@ class TrialRow:
     ----------
     best
         In which of the columns `RANKED` it is the best of its board, alone or with few others.
+    unlike
+        Share of images that it labels unlike its model's reference trial; None where that is not shown.
     """
 
     result: TrialResult
     summary: TrialSummary | None
     best: frozenset[str]
+    unlike: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Trials that failed, under a heading; empty where there is but one group."""
+
+    title: str
+    trials: tuple[TrialResult, ...]
 
 
 class TrialGrid:
