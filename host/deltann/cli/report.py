@@ -25,7 +25,7 @@ def report(
         list[Place],
         typer.Argument(
             parser=find_place,
-            metavar="RUN...",
+            metavar="RUN",
             help="A run folder, or its s3:// URL; or several, a model each.",
             show_default=False,
         ),

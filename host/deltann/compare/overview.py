@@ -285,12 +285,15 @@ def _moved_boards(runs: Sequence[ModelRun]) -> Iterator[str]:
     """Say where a board had another processor in one run than in another."""
     boards = dict.fromkeys(trial.board for run in runs for trial in run.data.trials)
     for board in boards:
-        kinds = {_processor(run.data, board): run.model for run in reversed(runs)}
-        known = [model for kind, model in kinds.items() if kind]
-        if len(known) > 1:
+        kinds: dict[tuple[tuple[str, str], ...], str] = {}
+        for run in runs:
+            kind = _processor(run.data, board)
+            if kind:
+                kinds.setdefault(kind, run.model)
+        if len(kinds) > 1:
             yield (
-                f"{board} had another processor in the runs of {enumerate_some(known[::-1])}: what the model "
-                "explains of the times is that, too."
+                f"{board} had not the same processor in the runs of {enumerate_some(list(kinds.values()))}: "
+                "what the model explains of the times is that, too."
             )
 
 
