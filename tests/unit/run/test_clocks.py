@@ -11,7 +11,7 @@ from deltann.run.clocks import MOST_APART_S
 from deltann.run.measure import measure
 
 HOUR_S = 3600.0
-SINCE_1970_S = time.time()
+SINCE_1970_S = 20_784 * 24 * HOUR_S
 
 
 def end(apart_s: float, phase: str = "after"):
