@@ -14,6 +14,7 @@ from cli_words import deltann_command
 
 from deltann.results import storage  # noqa: F401  with Parquet, which must not load while a run goes on
 from deltann.results.folder import RunFolder
+from processes import words_of
 
 DEADLINE_S = 180.0
 LONG = {"warmup_runs": 0, "rounds": 3_000}
@@ -63,7 +64,8 @@ class Running:
 
     def descendant(self, *words: str) -> psutil.Process | None:
         for process in psutil.Process(self.process.pid).children(recursive=True):
-            if all(word in process.cmdline() for word in words):
+            said = words_of(process)
+            if all(word in said for word in words):
                 return process
         return None
 

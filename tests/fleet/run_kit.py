@@ -15,6 +15,7 @@ import yaml
 from board_kit import TIMEOUT_S, Board, Boards, board_processes, wait_for
 
 from deltann.results.folder import RunFolder
+from processes import words_of
 
 RUN_TIMEOUT_S = 600
 NEIGHBOUR = "neighbour"
@@ -102,7 +103,7 @@ class Lab:
 
     def _process(self, *words: str) -> psutil.Process | None:
         processes = board_processes(self.board.label)
-        return next((process for process in processes if set(words) <= set(_words_of(process))), None)
+        return next((process for process in processes if set(words) <= set(words_of(process))), None)
 
 
 class Running:
@@ -174,13 +175,6 @@ def answers(address: str, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _words_of(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:  # it has just ended
-        return []
 
 
 def _fail(words: str) -> Any:

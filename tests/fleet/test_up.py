@@ -10,6 +10,8 @@ import psutil
 import pytest
 from board_kit import PLAY_TIMEOUT_S, PROJECT, TIMEOUT_S, board_processes, traces, wait_for
 
+from processes import words_of
+
 # What `up x86` looks for before it makes anything.
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "ip", "ssh", "ssh-keygen", "unshare", "true")
 
@@ -61,4 +63,4 @@ def _playing(maker: int) -> psutil.Process | None:
     children = psutil.Process(maker).children(recursive=True)
     if not any(child.name() == "ssh" for child in children):
         return None
-    return next((child for child in children if "ansible/site.yml" in child.cmdline()), None)
+    return next((child for child in children if "ansible/site.yml" in words_of(child)), None)

@@ -10,6 +10,7 @@ from deltann.results.folder import RunFolder
 from deltann.run.events import RunsDone, TrialEnded
 from deltann.run.study_run import resume_run, run_study
 from deltann.study.study import load_study
+from processes import words_of
 
 # A trial of so many rounds takes seconds, where results come in every 0.2 s: it is met while it runs.
 ROUNDS = 2_000
@@ -39,13 +40,6 @@ def make_study(tmp_path, tiny_model, pictures):
 
 def our_processes() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
-
-
-def words_of(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:  # it has just ended
-        return []
 
 
 class Killer:

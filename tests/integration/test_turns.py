@@ -19,6 +19,7 @@ from deltann.run.events import LapDone
 from deltann.run.study_run import resume_run, run_study
 from deltann.study.study import load_study
 from deltann_proto.v1 import agent_pb2 as pb
+from processes import words_of
 
 STUDY = """
 schema: 1
@@ -86,14 +87,6 @@ async def test_models_are_loaded_anew_and_inputs_gone_through(tmp_path, make_stu
     data, _ = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
     assert {block.place.lap for block in data.blocks if loaded(block)} == {0, 3, 6}
     assert data.timings[0].kind is TimingEndKind.LAPS
-
-
-def words_of(process: psutil.Process) -> list[str]:
-    """Return the command line of a process; of one that has ended, none."""
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 class Killer:

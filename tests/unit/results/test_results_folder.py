@@ -84,7 +84,7 @@ def test_run_is_read_back_as_it_was_written(make_folder, make_inputs):
     assert failed.measurement is None
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(
         [np.float16, np.float32, np.float64, np.uint8, np.int8, np.int32, np.int64, np.uint16]
