@@ -8,11 +8,11 @@ TINY_SIDE = 32
 TINY_CLASSES = 10
 
 
-def save_classifier(path: Path, side: int) -> Path:
+def save_classifier(path: Path, side: int, seed: int = 0) -> Path:
     """Save a classifier of `side` x `side` pixels: convolution, pooling, matrix product, seeded weights."""
     from onnx import TensorProto, helper, numpy_helper, save
 
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     weights = {
         "kernel": random.normal(size=(8, 3, 3, 3)).astype(np.float32),
         "bias": random.normal(size=8).astype(np.float32),

@@ -8,17 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_words import deltann_command
+from cli_words import RECIPE, deltann_command
 
-RECIPE = {
-    "geometry": "squash",
-    "size": 32,
-    "filter": "bilinear",
-    "colour": "rgb",
-    "layout": "NCHW",
-    "mean": 127.5,
-    "std": 127.5,
-}
 Deltann = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -1,21 +1,35 @@
-"""`deltann report`: the findings of a run as one HTML file."""
+"""`deltann report`: the findings of a run, or of runs of several models, as one HTML file."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from deltann.cli.output import Format, FormatOption, out, print_json, say
-from deltann.cli.places import RunPlace
 from deltann.cli.study_options import ExecutorName
 from deltann.core.place import Place
-from deltann.report.html import write_html
+from deltann.crew import Crew
+from deltann.report.html import write_html, write_overview
+from deltann.report.overview import overview_json
+from deltann.report.overview_verdict import judge_overview
 from deltann.results.place import find_place
-from deltann.run.analysis import analyse
+from deltann.run.analysis import analyse, analyse_models
 from deltann.run.cluster import LOCAL, open_crew
+
+OVERVIEW = Path("overview.html")
 
 
 def report(
-    run: RunPlace,
+    runs: Annotated[
+        list[Place],
+        typer.Argument(
+            parser=find_place,
+            metavar="RUN",
+            help="A run folder, or its s3:// URL; or several, a model each.",
+            show_default=False,
+        ),
+    ],
     target: Annotated[
         Place | None,
         typer.Option(
@@ -23,7 +37,7 @@ def report(
             "-o",
             parser=find_place,
             metavar="PLACE",
-            help="The HTML file \\[default: report.html in RUN].",
+            help=rf"The HTML file \[default: report.html in RUN; of several, {OVERVIEW} here].",
         ),
     ] = None,
     executor: ExecutorName = LOCAL,
@@ -31,13 +45,34 @@ def report(
 ) -> None:
     """Write the report of a run: one HTML file that needs no network.
 
-    [bold]Example:[/] deltann report runs/demo-20260101-120000 -o demo.html
+    Of several runs, a model each, write one page over all: every trial, and what model and factors explain.
+
+    [bold]Examples:[/] deltann report runs/demo-20260101-120000 -o demo.html
+
+    deltann report runs/zoo-mobilenet-20260101-120000 runs/zoo-resnet-20260101-121000
     """
     with open_crew(executor) as crew:
-        data, comparison = analyse(run, crew=crew)
+        if len(runs) == 1:
+            _report_one(runs[0], target, crew, output)
+        else:
+            _report_several(runs, target or OVERVIEW, crew, output)
+
+
+def _report_one(run: Place, target: Place | None, crew: Crew, output: Format) -> None:
+    data, comparison = analyse(run, crew=crew)
     path = target or run / "report.html"
     size_bytes = write_html(data, comparison, path)
     if output is Format.JSON:
         print_json({"report": str(path), "size_bytes": size_bytes})
     else:
+        say(out, f"report: {path}")
+
+
+def _report_several(runs: Sequence[Place], path: Place, crew: Crew, output: Format) -> None:
+    overview = analyse_models(runs, crew)
+    size_bytes = write_overview(overview, path)
+    if output is Format.JSON:
+        print_json({"report": str(path), "size_bytes": size_bytes, **overview_json(overview)})
+    else:
+        say(out, judge_overview(overview).sentence, style="bold")
         say(out, f"report: {path}")

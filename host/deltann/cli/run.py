@@ -1,6 +1,7 @@
 """`deltann run`: execute a study, compare, report."""
 
 import asyncio
+import shlex
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,6 +199,9 @@ def _conclude(ends: Sequence[_Ended], output: Format, crew: Crew) -> None:
             answers.append({"error": error_json(end.reason)})
     if output is Format.JSON:
         print_json(answers[0] if len(ends) == 1 else {"runs": answers})
+    elif len(answers) > 1:
+        paths = [str(end.path) for end in ends if end.path is not None]
+        say(out, f"all models: {shlex.join(['deltann', 'report', *paths])}")
     if failures:
         raise typer.Exit(IncompleteRunError.exit_code)
 

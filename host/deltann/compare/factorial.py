@@ -41,15 +41,13 @@ def explain_times(
         Of each trial; None where there is none, or where times are no evidence.
     """
     timed = [index for index, timing in enumerate(timings) if timing is not None]
-    boards = _lap_matrices(trials, timed, blocks)
+    boards = lap_tables(trials, timed, blocks)
     if boards:
-        strata, unit = boards, Unit.LAP
+        tables, unit = boards, Unit.LAP
     else:
-        strata, unit = _image_matrix(timings, timed), Unit.IMAGE
-    used = sorted(cell for cells, _ in strata for cell in cells)
-    missed = len(timed) - len(used)
-    note = f"{plural(missed, 'trial')} took part in too few {unit.value}s and is left out." if missed else ""
-    return _analyse(trials, strata, Response.TIME, unit, seed, note=note)
+        tables, unit = _image_table(timings, timed), Unit.IMAGE
+    note = missed_note(len(timed) - sum(len(cells) for cells, _ in tables), unit)
+    return analyse_tables(trials, tables, Response.TIME, unit, seed, note=note)
 
 
 def explain_disagreement(
@@ -71,18 +69,18 @@ def explain_disagreement(
     known = [(i, found) for i, found in enumerate(answers) if found is not None and found.width == base.width]
     finite = np.logical_and.reduce([found.finite for _, found in known])
     unlike = np.stack([(found.classes != base.classes)[finite] for _, found in known], axis=1)
-    strata = [([index for index, _ in known], unlike.astype(np.float64))]
-    note = "" if unlike.any() else "All labels are those of the reference: there is nothing to explain."
+    tables = [([index for index, _ in known], unlike.astype(np.float64))]
     name = trials[reference].trial_id if reference is not None else None
-    return _analyse(trials, strata, Response.DISAGREEMENT, Unit.IMAGE, seed, reference=name, note=note)
+    return analyse_tables(trials, tables, Response.DISAGREEMENT, Unit.IMAGE, seed, reference=name)
 
 
-_Cells = list[tuple[list[int], Matrix]]
+Tables = list[tuple[list[int], Matrix]]
+"""Indices of trials, and their responses in the same units: (units, trials)."""
 
 
-def _analyse(
+def analyse_tables(
     trials: Sequence[TrialResult],
-    tables: _Cells,
+    tables: Tables,
     response: Response,
     unit: Unit,
     seed: int,
@@ -90,6 +88,13 @@ def _analyse(
     reference: str | None = None,
     note: str = "",
 ) -> Factorial | None:
+    """Return the analysis of these responses; None where there are too few trials or nothing varies.
+
+    Parameters
+    ----------
+    note
+        What the reader has to know already.
+    """
     used = [cell for cells, _ in tables for cell in cells]
     if len(used) < MIN_TRIALS:
         return None
@@ -101,7 +106,9 @@ def _analyse(
         strata.append(Stratum(tuple(range(first, first + len(cells))), values))
         first += len(cells)
     timed = response is Response.TIME
-    nothing = not timed and bool(note)
+    nothing = not timed and not any(values.any() for _, values in tables)
+    if nothing:
+        note = f"All labels are those of the reference: there is nothing to explain. {note}".strip()
     terms = () if nothing else analyse_variance(grid, strata, seed, medians=timed)
     return Factorial(
         response=response,
@@ -116,6 +123,14 @@ def _analyse(
     )
 
 
+def missed_note(missed: int, unit: Unit) -> str:
+    """Return how many trials are left out for want of units, in a sentence; empty for none."""
+    verb = "is" if missed == 1 else "are"
+    return (
+        f"{plural(missed, 'trial')} took part in too few {unit.value}s and {verb} left out." if missed else ""
+    )
+
+
 def _what_lacks(grid: Grid, trials: int) -> str:
     if not grid.left_out:
         return ""
@@ -123,7 +138,7 @@ def _what_lacks(grid: Grid, trials: int) -> str:
     return f"The grid of {plural(trials, 'trial')} is not full: {rows} cannot be told apart."
 
 
-def _lap_matrices(trials: Sequence[TrialResult], timed: Sequence[int], blocks: Sequence[Block]) -> _Cells:
+def lap_tables(trials: Sequence[TrialResult], timed: Sequence[int], blocks: Sequence[Block]) -> Tables:
     """Return the logarithm of each block's median, (laps, trials), of each board; laps lack no trial.
 
     Boards with too few laps to compare are left out, as they are in pairs.
@@ -152,7 +167,7 @@ def _lap_matrices(trials: Sequence[TrialResult], timed: Sequence[int], blocks: S
     return found
 
 
-def _image_matrix(timings: Sequence[Timing | None], timed: Sequence[int]) -> _Cells:
+def _image_table(timings: Sequence[Timing | None], timed: Sequence[int]) -> Tables:
     """Return the logarithm of each image's median, (images, trials), where trials timed the same images."""
     by_inputs: dict[bytes, list[tuple[int, Timing]]] = defaultdict(list)
     for index in timed:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from deltann.core.factorial import LeftOut
 from deltann.core.factors import BOARD_FACTOR, FACTOR_NAMES
 from deltann.core.format import enumerate_some
+from deltann.core.overview import MODEL_FACTOR
 from deltann.core.pairs import RUNTIME
 
 _TOLERANCE = 1e-9
@@ -62,10 +63,12 @@ def read_grid(cells: Sequence[Cell]) -> Grid:
 
     Factors that never vary are left out. A factor that only one runtime has is nested in the runtime: its
     effect is that among the trials that have it. An effect is left out, with the reason, where missing
-    combinations make it the same as effects before it, wholly or in part; the board and the runtime come
-    first.
+    combinations make it the same as effects before it, wholly or in part; the model, the board and the
+    runtime come first.
     """
-    names = [name for name in (BOARD_FACTOR, *FACTOR_NAMES) if any(name in cell for cell in cells)]
+    names = [
+        name for name in (MODEL_FACTOR, BOARD_FACTOR, *FACTOR_NAMES) if any(name in cell for cell in cells)
+    ]
     found = {name: tuple(dict.fromkeys(v for cell in cells if (v := cell.get(name)))) for name in names}
     values = {name: known for name, known in found.items() if len(known) > 1}
     mains = [_main(cells, name, values) for name in values]

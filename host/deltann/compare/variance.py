@@ -1,5 +1,6 @@
 """The analysis of variance over a grid of trials, and the same by ranks."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,6 @@ import numpy as np
 from deltann.compare.blocks import row_blocks
 from deltann.compare.grid import Effect, Floats, Grid, orthonormal
 from deltann.core.factorial import Source, Term
-from deltann.core.factors import BOARD_FACTOR
 
 FLIPS = 1999
 """Draws of signs: the smallest p-value they can give is 1 in 2000."""
@@ -41,7 +41,7 @@ def analyse_variance(grid: Grid, strata: Sequence[Stratum], seed: int, *, median
     Parameters
     ----------
     strata
-        Each trial of the grid is in exactly one. Several strata are those of several boards.
+        Each trial of the grid is in exactly one. Several strata are those of several boards or models.
     seed
         Of the signs that are drawn.
     medians
@@ -52,17 +52,17 @@ def analyse_variance(grid: Grid, strata: Sequence[Stratum], seed: int, *, median
     Sums of squares are of type II (Yates, 1934; Langsrud, Statistics and Computing 13, 2003): what an effect
     adds to all effects that do not contain it. Laps, or images, are blocks, in which every trial occurs, so
     they are orthogonal to all effects within them. What the trials differ by beyond the named effects is a
-    row of its own, so that the residual is noise alone: the trials' scatter from unit to unit. A board whose
-    laps are its own is tested against the scatter of its laps, as the whole plots of a split-plot design are.
-    Eta squared is the share of all squares; omega squared is (SS - df MS) / (SS_all + MS), MS being the
-    mean square that the effect is tested against.
+    row of its own, so that the residual is noise alone: the trials' scatter from unit to unit. A board, or a
+    model, whose laps are its own is tested against the scatter of its laps, as the whole plots of a
+    split-plot design are. Eta squared is the share of all squares; omega squared is
+    (SS - df MS) / (SS_all + MS), MS being the mean square that the effect is tested against.
 
     The robust version needs no normal distribution, nor equal scatter of the trials: an effect's contrast in
     each unit, adjusted for the other effects (Freedman and Lane, 1983), has its length replaced by its rank,
     and the sum is held against sums with random signs of the units (spatial signed ranks: Möttönen and Oja,
     1995; sign flips of whole blocks: Winkler et al., NeuroImage 92, 2014). With one degree of freedom that is
     Wilcoxon's signed-rank test. The aligned rank transform is not used, as unequal scatter misleads it
-    (Tsandilas and Casiez, 2024). A board whose laps are its own gets the test of Kruskal and Wallis.
+    (Tsandilas and Casiez, 2024). What has laps of its own gets the test of Kruskal and Wallis.
     """
     return tuple(_Analysis(grid, strata, seed, medians=medians).rows())
 
@@ -79,7 +79,10 @@ class _Analysis:
             self._medians[own] = np.median(stratum.centred(), axis=0)
         self._means = self._weights * means
         self._show_medians = medians
-        self._own_laps = len(strata) > 1
+        stratum_of = np.empty(cells, np.intp)
+        for index, stratum in enumerate(strata):
+            stratum_of[list(stratum.cells)] = index
+        self._stratum_of = stratum_of
         grand = sum(float(s.values.sum()) for s in strata) / sum(s.values.size for s in strata)
         self._total = sum(float(((s.values - grand) ** 2).sum()) for s in strata)
         # A block's mean stands for all its trials, so its squares count once for each of them.
@@ -140,7 +143,10 @@ class _Analysis:
         return float(parts @ parts) / spread
 
     def _is_whole_plot(self, effect: Effect) -> bool:
-        return self._own_laps and effect.factors == (BOARD_FACTOR,)
+        """Return whether the effect lies between strata alone: a board, or a model, with units of its own."""
+        first = np.array([stratum.cells[0] for stratum in self._strata])
+        constant = np.array_equal(effect.columns, effect.columns[first[self._stratum_of]])
+        return len(self._strata) > 1 and constant
 
     def _share(self, squares: float) -> float:
         return squares / self._total if self._total > 0 else 0.0
@@ -181,13 +187,15 @@ class _Analysis:
         from scipy.stats import kruskal
 
         _, fitted = self._contrast(effect)
-        levels = []
+        levels: dict[tuple[str | None, ...], list[Floats]] = defaultdict(list)
         for stratum in self._strata:
             cells = list(stratum.cells)
-            levels.append((stratum.values - fitted[cells] / self._weights[cells]).mean(axis=1))
-        if np.ptp(np.concatenate(levels)) == 0:
+            values = tuple(self._grid.cells[cells[0]].get(name) for name in effect.factors)
+            levels[values].append((stratum.values - fitted[cells] / self._weights[cells]).mean(axis=1))
+        groups = [np.concatenate(parts) for parts in levels.values()]
+        if np.ptp(np.concatenate(groups)) == 0:
             return None
-        return float(kruskal(*levels).pvalue)
+        return float(kruskal(*groups).pvalue)
 
 
 def sign_flip(contrasts: Sequence[Floats], seed: int) -> list[float | None]:

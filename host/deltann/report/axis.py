@@ -46,13 +46,18 @@ def fit_axis(low: float, high: float, padding: float = 0.04) -> Axis:
 
     Logarithmic when `high` is at least ten times `low`.
     """
-    logarithmic = high >= LOG_FROM_RATIO * low
-    if logarithmic:
-        air = (high / low) ** padding
-        return Axis(low / air, high * air, logarithmic=True)
+    if high >= LOG_FROM_RATIO * low:
+        return fit_log_axis(low, high, padding)
     span = max(high - low, high * 0.02)  # equal values are not blown up to fill the row
     centre = (low + high) / 2
     return Axis(max(0.0, centre - span * (0.5 + padding)), centre + span * (0.5 + padding), logarithmic=False)
+
+
+def fit_log_axis(low: float, high: float, padding: float = 0.04) -> Axis:
+    """Return a logarithmic axis that holds all values from `low` to `high` (both over 0), with some air."""
+    reach = max(high / low, 1.02)  # equal values are not blown up to fill the row
+    centre, half = (low * high) ** 0.5, reach ** (0.5 + padding)
+    return Axis(centre / half, centre * half, logarithmic=True)
 
 
 def fit_ratio_axis(ratios: list[float]) -> Axis:

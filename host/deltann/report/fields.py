@@ -245,6 +245,12 @@ def flat_rows(name: str, data: RunData, comparison: Comparison) -> Iterator[Row]
         yield {field.column.name: field.value(item) for field in FIELDS[name]}
 
 
+def flat_effects(comparison: Comparison) -> Iterator[Row]:
+    """Return the rows of `effects`, those of several runs among them."""
+    for row in _effects(None, comparison):
+        yield {field.column.name: field.value(row) for field in EFFECT_FIELDS}
+
+
 def _trials(data: RunData, comparison: Comparison) -> Iterator[_Trial]:
     return (_Trial(*both) for both in zip(data.trials, comparison.trials, strict=True))
 
@@ -264,7 +270,7 @@ def _findings(_data: RunData, comparison: Comparison) -> Iterator[Finding]:
     return iter(comparison.findings)
 
 
-def _effects(_data: RunData, comparison: Comparison) -> Iterator[_Row]:
+def _effects(_data: RunData | None, comparison: Comparison) -> Iterator[_Row]:
     for found in comparison.factorial:
         for term in found.terms:
             yield _Row(found, term)

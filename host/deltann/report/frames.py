@@ -1,5 +1,6 @@
 """A run in a notebook: its trials, predictions, latencies, pairs and findings as data frames."""
 
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deltann.compare.overview import compare_models
 from deltann.core.comparison import Comparison
 from deltann.core.errors import MissingPackageError, ResultsError
+from deltann.core.overview import MODEL_FACTOR
 from deltann.core.run_data import RunData
 from deltann.core.words import suggest
-from deltann.report.fields import FIELDS, flat_rows
+from deltann.report.fields import FIELDS, Row, flat_effects, flat_rows
+from deltann.report.overview_verdict import judge_overview
 from deltann.report.verdict import verdict
 from deltann.results.folder import RunFolder
 from deltann.results.place import find_place
@@ -112,7 +116,7 @@ class Run:
     @property
     def verdict(self) -> str:
         """What the run shows, in one sentence."""
-        return verdict(*self._analysis)
+        return verdict(*self.analysis)
 
     @cached_property
     def trials(self) -> Frame:
@@ -167,7 +171,7 @@ class Run:
         ResultsError
             If there is no such trial, or it has no measurement.
         """
-        trials = {trial.trial_id: trial for trial in self._analysis[0].trials}
+        trials = {trial.trial_id: trial for trial in self.analysis[0].trials}
         trial = trials.get(str(trial_id))
         if trial is None:
             raise ResultsError(
@@ -194,24 +198,121 @@ class Run:
         return tuple(field.column for field in FIELDS[name])
 
     @cached_property
-    def _analysis(self) -> tuple[RunData, Comparison]:
+    def analysis(self) -> tuple[RunData, Comparison]:
+        """The run as read back, and what it shows: what the frames are made of."""
         return analyse(self.path)
 
     def _found(self, name: str) -> Frame:
-        import pyarrow as pa
-
-        schema = pa.schema(
-            [
-                pa.field(
-                    field.column.name,
-                    pa.type_for_alias(field.column.type),
-                    metadata={"meaning": field.column.meaning, "unit": field.column.unit},
-                )
-                for field in FIELDS[name]
-            ]
-        )
-        return Frame(pa.Table.from_pylist(list(flat_rows(name, *self._analysis)), schema=schema))
+        return _frame_of(name, flat_rows(name, *self.analysis))
 
     def __repr__(self) -> str:
         """Return the name and the folder."""
         return f"<deltann run {self.name} in {self.path}>"
+
+
+class Runs:
+    """Runs of several models: the frames of all of them, with a column `model` before the others.
+
+    A single one is `runs["its model"]`.
+
+    Raises
+    ------
+    ResultsError
+        If one is no run, or made by a newer deltann.
+    StudyError
+        If two are runs of the same model.
+    """
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        runs = [Run(path) for path in paths]
+        self._overview = compare_models([run.analysis for run in runs])
+        self._runs = {one.model: run for one, run in zip(self._overview.runs, runs, strict=True)}
+
+    @property
+    def models(self) -> list[str]:
+        """What the models are called."""
+        return list(self._runs)
+
+    @property
+    def verdict(self) -> str:
+        """What the runs show together, in one sentence."""
+        return judge_overview(self._overview).sentence
+
+    @cached_property
+    def trials(self) -> Frame:
+        """As `Run.trials`."""
+        return self._together("trials")
+
+    @cached_property
+    def pairs(self) -> Frame:
+        """As `Run.pairs`: no pair has two models."""
+        return self._together("pairs")
+
+    @cached_property
+    def flips(self) -> Frame:
+        """As `Run.flips`."""
+        return self._together("flips")
+
+    @cached_property
+    def findings(self) -> Frame:
+        """As `Run.findings`, model by model."""
+        return self._together("findings")
+
+    @cached_property
+    def effects(self) -> Frame:
+        """One row for each effect over all runs, the model being a factor; there is no column `model`."""
+        return _frame_of("effects", flat_effects(self._overview.comparison))
+
+    @cached_property
+    def blocks(self) -> Frame:
+        """As `Run.blocks`."""
+        return self._together("blocks")
+
+    @cached_property
+    def timings(self) -> Frame:
+        """As `Run.timings`."""
+        return self._together("timings")
+
+    @cached_property
+    def predictions(self) -> Frame:
+        """As `Run.predictions`."""
+        return self._together("predictions")
+
+    @cached_property
+    def latencies(self) -> Frame:
+        """As `Run.latencies`."""
+        return self._together("latencies")
+
+    def __getitem__(self, model: str) -> Run:
+        """Return the run of one model."""
+        return self._runs[model]
+
+    def _together(self, name: str) -> Frame:
+        import pyarrow as pa
+
+        tables = []
+        for model, run in self._runs.items():
+            table = getattr(run, name).to_arrow()
+            names = pa.array([model] * table.num_rows, pa.string())
+            tables.append(table.add_column(0, MODEL_FACTOR, names))
+        return Frame(pa.concat_tables(tables, promote_options="default"))
+
+    def __repr__(self) -> str:
+        """Return the models."""
+        return f"<deltann runs of {', '.join(self.models)}>"
+
+
+def _frame_of(name: str, rows: Iterable[Row]) -> Frame:
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            pa.field(
+                field.column.name,
+                pa.type_for_alias(field.column.type),
+                metadata={"meaning": field.column.meaning, "unit": field.column.unit},
+            )
+            for field in FIELDS[name]
+        ]
+    )
+    return Frame(pa.Table.from_pylist(list(rows), schema=schema))

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs no network."""
+"""The report of a run, or of several, as one HTML file that needs no network."""
 
 import hashlib
 from base64 import b64encode
@@ -10,11 +10,13 @@ from deltann.core import format as formats
 from deltann.core.block import Verdict
 from deltann.core.comparison import Comparison
 from deltann.core.errors import MissingPackageError
+from deltann.core.overview import Overview
 from deltann.core.place import Place
 from deltann.core.run_data import RunData
 from deltann.report.files import write_whole
 from deltann.report.flips import LARGE
 from deltann.report.measures import MEASURES, shown_measures
+from deltann.report.overview import build_overview
 from deltann.report.page import build_page, tail
 from deltann.report.pictures import thumbnail_uri
 from deltann.report.terms import TERM_COLUMNS, factorial_remarks, factorial_title, term_name
@@ -49,13 +51,31 @@ def render_html(data: RunData, comparison: Comparison) -> str:
     MissingPackageError
         If jinja2 is not installed.
     """
+    return _render("report.html", page=build_page(data, comparison), thresholds=comparison.thresholds)
+
+
+def write_overview(overview: Overview, path: Place) -> int:
+    """Write the page over runs of several models, whole or not at all, and return its size in bytes.
+
+    Raises
+    ------
+    MissingPackageError
+        If jinja2 is not installed.
+    ResultsError
+        If the file cannot be written.
+    """
+    text = _render("overview.html", page=build_overview(overview, path))
+    write_whole(path, text, "the report")
+    return len(text.encode())
+
+
+def _render(template: str, **content: object) -> str:
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
         _environment()
-        .get_template("report.html")
+        .get_template(template)
         .render(
-            page=build_page(data, comparison),
-            thresholds=comparison.thresholds,
+            **content,
             version=version("deltann"),
             style="".join(
                 (_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "figure.css")

@@ -3,7 +3,8 @@
 from deltann.core.comparison import Comparison
 from deltann.core.factorial import Factorial, Interaction, Meeting, Response
 from deltann.core.format import format_duration, format_range, format_share, format_tick
-from deltann.report.axis import fit_axis
+from deltann.core.overview import MODEL_FACTOR
+from deltann.report.axis import fit_log_axis
 from deltann.report.drawing import Drawing, Figure, file_name, series, shorten
 
 MOST_PLOTS = 6
@@ -27,7 +28,8 @@ def _draw(found: Factorial, interaction: Interaction) -> Figure:
     first, second = interaction.factors[across], interaction.factors[lines]
     drawing.text((_LEFT, 14), f"lines: {second}", "tick")
     drawing.legend(names, _LEFT, _RIGHT, 32)
-    axis = fit_axis(*_ends(interaction), 0.08)
+    # What is explained are logarithms: only on such an axis are lines without an interaction parallel.
+    axis = fit_log_axis(*_ends(interaction), 0.08)
     drawing.ticks_left(axis, _LEFT, _RIGHT, top, bottom, format_tick)
     drawing.text(((_LEFT + _RIGHT) / 2, bottom + 36), first, "tick", "middle")
     step = (_RIGHT - _LEFT) / len(places)
@@ -65,7 +67,10 @@ def _draw(found: Factorial, interaction: Interaction) -> Figure:
 
 
 def _roles(interaction: Interaction) -> tuple[int, int]:
-    """Return which factor goes across, and which has the lines: that of fewer values."""
+    """Return which factor goes across, and which has the lines: the model, else that of fewer values."""
+    if MODEL_FACTOR in interaction.factors:
+        lines = interaction.factors.index(MODEL_FACTOR)
+        return 1 - lines, lines
     counts = [len(_values(interaction, place)) for place in (0, 1)]
     return (0, 1) if counts[0] >= counts[1] else (1, 0)
 

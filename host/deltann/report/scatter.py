@@ -10,7 +10,7 @@ from deltann.report.axis import Axis, fit_axis
 from deltann.report.drawing import Drawing, Figure, file_name, shorten
 
 _WIDTH, _HEIGHT = 480.0, 330.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 464.0, 26.0, 276.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 464.0, 46.0, 276.0  # names above the topmost circle fit in
 _LEAST_PX, _MOST_PX = 4.0, 12.0
 
 

@@ -1,13 +1,16 @@
 """A run read back and compared, by what its own study counts as a difference."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from deltann.compare.comparison import compare_pairs, orient_pairs, reference_trial
 from deltann.compare.conversions import conversion_findings
+from deltann.compare.overview import compare_models
 from deltann.compare.two_runs import compare_runs
 from deltann.core.comparison import Comparison, Finding, FindingKind, Severity
 from deltann.core.errors import ModelError, ResultsError, StudyError
 from deltann.core.gate import Baseline
+from deltann.core.overview import Overview
 from deltann.core.place import Place
 from deltann.core.run_data import RunData
 from deltann.core.two_runs import RunsComparison
@@ -70,6 +73,21 @@ def analyse_two(a: Place, b: Place) -> RunsComparison:
     folders = RunFolder.open(a), RunFolder.open(b)
     thresholds = read_study(a).thresholds
     return compare_runs(folders[0].load(), folders[1].load(), thresholds)
+
+
+def analyse_models(paths: Sequence[Place], crew: Crew = HERE) -> Overview:
+    """Return what runs of several models show together, each compared by what its own study says.
+
+    Raises
+    ------
+    StudyError
+        If two of them are runs of the same model.
+    ResultsError
+        If one is no run, is damaged, or made by a newer deltann.
+    ClusterError
+        As `Crew.run`.
+    """
+    return compare_models([analyse(path, crew=crew) for path in paths])
 
 
 def _with_others(comparison: Comparison, found: tuple[Finding, ...]) -> Comparison:

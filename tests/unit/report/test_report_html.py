@@ -1,51 +1,16 @@
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import report_runs
+from report_outline import Outline
 
 from deltann.core.errors import ResultsError
 from deltann.core.inputs import UnreadableImage
 from deltann.report.effects import sort_pairs
 from deltann.report.html import render_html, write_html
 from deltann.report.verdict import verdict
-
-VOID = {"meta", "img", "br", "link", "input"}
-
-
-class Outline(HTMLParser):
-    """Elements with their attributes, the visible text, and whether all tags are closed in order."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.open, self.elements, self.words = [], [], []
-        self.feed(page)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] not in {"style", "script"}:
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, tag, name):
-        return [attrs[name] for found, attrs in self.elements if found == tag and name in attrs]
 
 
 def render(data):
