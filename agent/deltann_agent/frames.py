@@ -60,7 +60,8 @@ class Order:
     Attributes
     ----------
     artifact, inputs
-        Paths of the model and of `count` uint8 tensors of the input's shape, one after the other.
+        Paths of the model and of `count` uint8 images, one after the other: each as the input's shape has it,
+        with a batch of 1.
     payload
         Lookup table, float32 little-endian (channels, 256), for the axis `channel_axis` of the input;
         empty: the bytes are the input.
@@ -68,6 +69,8 @@ class Order:
         0: the model stays loaded, and each Block that follows says what to time.
     warm_ns, agreement, limit_ns
         As the wire's WarmUp has them.
+    batch
+        Images that one run takes at once: the first axis of input and output.
     """
 
     artifact: str
@@ -87,6 +90,7 @@ class Order:
     warm_ns: int = 0
     agreement: float = 0.0
     limit_ns: int = 0
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +134,12 @@ class Batch:
 
     Attributes
     ----------
+    first_index
+        The first image of the first run; the next run takes the next images, as many as the order's batch.
     start_ns, latency_ns
         One value a run: since measuring began, and the executor's run alone.
     changed
-        Later rounds: input indices whose output is not the bytes of round 0.
+        Later rounds: indices of images whose output is not the bytes of round 0.
     pause
         Whether the worker now waits for GoOn, so that the board can be looked at while nothing is timed.
     """

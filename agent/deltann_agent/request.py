@@ -42,6 +42,7 @@ def check_request(request: pb.RunTrialRequest) -> None:
     for name, tensor in (("input", request.input), ("output", request.output)):
         if any(size < 1 for size in tensor.shape):
             raise InvalidError(f"the shape of the {name} must be fixed, not {tuple(tensor.shape)}")
+    _check_batch(request)
     _check_lookup(request)
 
 
@@ -79,10 +80,11 @@ def check_worker(request: pb.RunTrialRequest | pb.PrepareWorkerRequest) -> None:
 
 def check_inputs_file(request: pb.RunTrialRequest, size_bytes: int) -> None:
     """Check that the input set is as long as the request says; raises InvalidError."""
-    wanted_bytes = math.prod(request.input.shape) * request.inputs.count
+    shape = _shape_of_one(request)
+    wanted_bytes = math.prod(shape) * request.inputs.count
     if size_bytes != wanted_bytes:
         raise InvalidError(
-            f"{request.inputs.count} inputs of shape {tuple(request.input.shape)} take {wanted_bytes} bytes, "
+            f"{request.inputs.count} inputs of shape {shape} take {wanted_bytes} bytes, "
             f"the input set has {size_bytes}"
         )
 
@@ -115,7 +117,25 @@ def make_order(request: pb.RunTrialRequest, files: TrialFiles) -> frames.Order:
         rounds=request.rounds,
         kernels=request.kernels,
         payload=request.inputs.lookup,
+        batch=_batch_of(request),
     )
+
+
+def _batch_of(request: pb.RunTrialRequest) -> int:
+    return request.batch or 1
+
+
+def _shape_of_one(request: pb.RunTrialRequest) -> tuple[int, ...]:
+    """Return the shape of one image of the input set."""
+    shape = tuple(request.input.shape)
+    return (1, *shape[1:]) if _batch_of(request) > 1 else shape
+
+
+def _check_batch(request: pb.RunTrialRequest) -> None:
+    batch = _batch_of(request)
+    for name, tensor in (("input", request.input), ("output", request.output)):
+        if batch > 1 and (not tensor.shape or tensor.shape[0] != batch):
+            raise InvalidError(f"the {name} of a batch of {batch} cannot be {tuple(tensor.shape)}")
 
 
 def _check_lookup(request: pb.RunTrialRequest) -> None:

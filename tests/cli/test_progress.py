@@ -69,7 +69,7 @@ def show(*events) -> dict[str, tuple[float, float | None]]:
     return {task.description: (task.completed, task.total) for task in display._progress.tasks}
 
 
-TWO = (BoardsChosen(("left", "right")), TrialsPlanned({"left": 2, "right": 1}, RUNS))
+TWO = (BoardsChosen(("left", "right")), TrialsPlanned({"left": 2 * RUNS, "right": RUNS}, RUNS))
 
 
 def test_each_board_has_a_bar_of_its_own(said):
@@ -113,7 +113,7 @@ def test_a_failure_names_its_board_where_there_are_several(said):
 
 
 def test_one_board_is_not_named(said):
-    planned = (BoardsChosen(("local",)), TrialsPlanned({"local": 1}, RUNS))
+    planned = (BoardsChosen(("local",)), TrialsPlanned({"local": RUNS}, RUNS))
     bars = show(*planned, TrialStarted(trial("local"), 1), ended("local", Cause.TIMEOUT))
     assert list(bars) == [VARIANT.label]
     assert said.getvalue() == f"failed {VARIANT.label}: timeout: what it says\n"

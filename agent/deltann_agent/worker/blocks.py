@@ -56,7 +56,7 @@ def _run_block(block: Block, order: Order, executor: Executor, inputs: InputSet,
         starts.append(start_ns - origin_ns)
         latencies.append(end_ns - start_ns)
         if block.every_input:
-            index = (index + 1) % order.count
+            index = (index + order.batch) % order.count
             fill(index)
             feed()
     strain = counters().since(before)

@@ -1,4 +1,4 @@
-"""The input set as the worker reads it: one input at a time, into one buffer."""
+"""The input set as the worker reads it: as many images as one run takes, into one buffer."""
 
 import os
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _Step: TypeAlias = tuple[_Values, Array, Array]
 
 
 class InputSet:
-    """The inputs of one trial; `buffer` holds the one that `fill` brought last.
+    """The inputs of one trial; `buffer` holds those that `fill` brought last.
 
     The file is neither kept in memory nor mapped, so the worker's resident memory does not grow with it.
     """
@@ -30,8 +30,14 @@ class InputSet:
         if order.payload:
             tables = np.frombuffer(order.payload, "<f4").reshape(-1, 256)
             pixels = np.empty(order.input_shape, np.uint8)
-            self._steps = _steps(tables, pixels, self.buffer, order.channel_axis)
+            self._steps = [
+                step
+                for part, out in _images(pixels, self.buffer, order.batch)
+                for step in _steps(tables, part, out, order.channel_axis)
+            ]
         self._view = pixels.reshape(-1).view(np.uint8).data
+        self._count, self._batch = order.count, order.batch
+        self._image_bytes = len(self._view) // order.batch
         self._fd = os.open(order.inputs, os.O_RDONLY | os.O_CLOEXEC)
 
     def __enter__(self) -> "InputSet":
@@ -43,18 +49,37 @@ class InputSet:
         os.close(self._fd)
 
     def fill(self, index: int) -> None:
-        """Bring input `index` into the buffer, each pixel value replaced by what the table says.
+        """Bring image `index`, and those after it that fill a batch, into the buffer by the table.
+
+        After the last image of the set comes the first one again.
 
         Raises
         ------
         OSError
-            If the file ends before that input does.
+            If the file ends before such an image does.
         """
-        size_bytes = len(self._view)
-        if os.preadv(self._fd, [self._view], index * size_bytes) != size_bytes:
-            raise OSError(f"the input set ends before input {index} does")
+        filled = 0
+        while filled < self._batch:
+            images = min(self._batch - filled, self._count - index)
+            self._read(index, filled, images)
+            filled, index = filled + images, 0
         for write_values, part, out in self._steps:
             write_values(part, out)
+
+    def _read(self, index: int, place: int, images: int) -> None:
+        """Read so many images, from image `index` on, to where the batch has its image `place`."""
+        size = self._image_bytes
+        part = self._view[place * size : (place + images) * size]
+        got = os.preadv(self._fd, [part], index * size)
+        if got != len(part):
+            raise OSError(f"the input set ends before input {index + got // size} does")
+
+
+def _images(pixels: Array, out: Array, batch: int) -> list[tuple[Array, Array]]:
+    """Return the images of a batch, each still with an axis for the batch; what is no batch stays whole."""
+    if batch == 1:
+        return [(pixels, out)]
+    return [(pixels[image : image + 1], out[image : image + 1]) for image in range(batch)]
 
 
 def _steps(tables: Array, pixels: Array, out: Array, axis: int) -> list[_Step]:

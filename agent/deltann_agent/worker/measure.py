@@ -12,6 +12,7 @@ from deltann_agent.worker.inputs import InputSet
 from deltann_agent.worker.loading import load
 
 BATCH_BYTES = 2**20
+MOST_PAYLOAD_BYTES = 4 * 2**20
 BATCH_NS = 200_000_000
 PAUSE_EVERY_NS = 1_000_000_000
 
@@ -82,7 +83,7 @@ class _Runs:
         """Send them; where there are more to come, the agent now and then has its look at the board."""
         if self._starts:
             starts, latencies, changed = tuple(self._starts), tuple(self._latencies), tuple(self._changed)
-            outputs = b"".join(self._outputs)
+            outputs = self._send_large(round_)
             pause = more and perf_counter_ns() - self._paused_ns >= PAUSE_EVERY_NS
             self._emit(Batch(round_, self._first_index, starts, latencies, changed, outputs, pause))
             if pause:
@@ -94,16 +95,25 @@ class _Runs:
         self._first_index = next_index
         self._sent_ns = perf_counter_ns()
 
+    def _send_large(self, round_: int) -> bytes:
+        """Send beforehand the outputs that the wire could not take with the runs; return the rest."""
+        outputs = b"".join(self._outputs)
+        while len(outputs) > MOST_PAYLOAD_BYTES:
+            part, outputs = outputs[:MOST_PAYLOAD_BYTES], outputs[MOST_PAYLOAD_BYTES:]
+            self._emit(Batch(round_, self._first_index, (), (), (), part))
+        return outputs
+
 
 def _measure(order: Order, executor: Executor, inputs: InputSet, emit: Emit, wait: Wait) -> tuple[int, int]:
     digests = array("q", bytes(8 * order.count))
     output_bytes = executor.get_output().nbytes
+    image_bytes = output_bytes // order.batch
     run, fill, feed = executor.run, inputs.fill, executor.feed
     origin_ns = perf_counter_ns()
     runs = _Runs(emit, wait, origin_ns)
     for round_ in range(order.rounds):
         more_rounds = round_ + 1 < order.rounds
-        for index in range(order.count):
+        for index in range(0, order.count, order.batch):
             fill(index)
             feed()
             start_ns = perf_counter_ns()
@@ -115,15 +125,18 @@ def _measure(order: Order, executor: Executor, inputs: InputSet, emit: Emit, wai
                     "BAD_OUTPUT", f"input {index} gives {len(output)} bytes, the first one {output_bytes}"
                 )
             runs.add(start_ns, end_ns)
-            digest = hash(
-                output
-            )  # SipHash, 8 bytes, within this process only: fast and enough to see a change
+            after = min(index + order.batch, order.count)  # what fills the last run up was there before
+            for image in range(index, after):
+                begin = (image - index) * image_bytes
+                # SipHash, 8 bytes, within this process only: fast and enough to see a change
+                digest = hash(output[begin : begin + image_bytes])
+                if round_ == 0:
+                    digests[image] = digest
+                elif digests[image] != digest:
+                    runs.add_changed(image)
             if round_ == 0:
-                digests[index] = digest
-                runs.add_output(output)
-            elif digests[index] != digest:
-                runs.add_changed(index)
+                runs.add_output(output[: (after - index) * image_bytes])
             if runs.due(end_ns, output_bytes if round_ == 0 else 0):
-                runs.send(round_, index + 1, more=more_rounds or index + 1 < order.count)
+                runs.send(round_, after, more=more_rounds or after < order.count)
         runs.send(round_, 0, more=more_rounds)
     return perf_counter_ns() - origin_ns, runs.running_ns

@@ -11,6 +11,7 @@ from deltann.cli.output import Format, FormatOption, out, print_json, say
 from deltann.cli.progress import RunDisplay
 from deltann.cli.run import RUNS
 from deltann.cli.study_options import (
+    Batch,
     Devices,
     Images,
     Importers,
@@ -38,6 +39,7 @@ def bundle(
     runtimes: Runtimes = None,
     importers: Importers = None,
     devices: Devices = None,
+    batch: Batch = None,
     threads: Threads = None,
     recipe: RecipeName = None,
     limit: Limit = None,
@@ -69,7 +71,7 @@ def bundle(
     if kit is not None and no_kit:
         raise typer.BadParameter("give --kit or --no-kit, not both")
     words = StudyWords(
-        subject, images, levels, runtimes, importers, devices, threads, None, recipe, limit, rounds
+        subject, images, levels, runtimes, importers, devices, batch, threads, None, recipe, limit, rounds
     )
     lab = Lab(inventory)
     with RunDisplay() as display:

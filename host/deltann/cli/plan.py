@@ -10,6 +10,7 @@ from rich.text import Text
 
 from deltann.cli.output import Format, FormatOption, err, error_json, out, print_json, say
 from deltann.cli.study_options import (
+    Batch,
     Boards,
     Budget,
     Devices,
@@ -41,6 +42,7 @@ def plan(
     runtimes: Runtimes = None,
     importers: Importers = None,
     devices: Devices = None,
+    batch: Batch = None,
     threads: Threads = None,
     boards: Boards = None,
     recipe: RecipeName = None,
@@ -63,6 +65,7 @@ def plan(
         runtimes,
         importers,
         devices,
+        batch,
         threads,
         boards,
         recipe,

@@ -74,7 +74,7 @@ class RunDisplay:
         self._builds: TaskID | None = None
         self._several_boards = False
         self._runs: dict[str, _Bar] = {}
-        self._runs_each = 0
+        self._inputs = 0
         self._timings: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
@@ -101,10 +101,10 @@ class RunDisplay:
                 self._builds = self._progress.add_task("building", total=total)
             case BuildEnded(label, result, cached):
                 self._show_build(label, result, cached)
-            case TrialsPlanned(trials, runs_each):
-                self._runs_each = runs_each
-                for board, count in trials.items():
-                    task = self._progress.add_task(self._on(board, "measuring"), total=count * runs_each)
+            case TrialsPlanned(runs, inputs):
+                self._inputs = inputs
+                for board, count in runs.items():
+                    task = self._progress.add_task(self._on(board, "measuring"), total=count)
                     self._runs[board] = _Bar(task)
             case Shipped(board, sent_bytes, _):
                 if sent_bytes:
@@ -145,7 +145,7 @@ class RunDisplay:
             ending = "" if event.settled else "; it will be tried again"
             say(err, f"{label}: {record.cause}: {record.message}{ending}", head="failed", style="red")
         if event.settled and record.cause is None:
-            self._advance(record.trial, self._runs_each, settled=True)
+            self._advance(record.trial, record.trial.timed_runs(self._inputs), settled=True)
 
     def _show_timing(self, end: TimingEnd, asked: float) -> None:
         self._progress.remove_task(self._timings.pop(end.board))

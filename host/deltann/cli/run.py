@@ -22,6 +22,7 @@ from deltann.cli.output import (
 )
 from deltann.cli.progress import RunDisplay
 from deltann.cli.study_options import (
+    Batch,
     Boards,
     Budget,
     Devices,
@@ -66,6 +67,7 @@ def run(
     runtimes: Runtimes = None,
     importers: Importers = None,
     devices: Devices = None,
+    batch: Batch = None,
     threads: Threads = None,
     boards: Boards = None,
     recipe: RecipeName = None,
@@ -114,6 +116,7 @@ def run(
         runtimes,
         importers,
         devices,
+        batch,
         threads,
         boards,
         recipe,

@@ -46,6 +46,10 @@ Devices = Annotated[
     str | None,
     typer.Option("--devices", help="What computes with TVM: cpu,cuda,opencl.", rich_help_panel=_PANEL),
 ]
+Batch = Annotated[
+    str | None,
+    typer.Option("--batch", help="Images that one run takes at once, e.g. 1,8.", rich_help_panel=_PANEL),
+]
 Threads = Annotated[
     str | None,
     typer.Option("--threads", help="Numbers of threads, e.g. 1,2.", rich_help_panel=_PANEL),
@@ -115,6 +119,7 @@ class StudyWords:
     runtimes: str | None
     importers: str | None
     devices: str | None
+    batch: str | None
     threads: str | None
     boards: str | None
     recipe: str | None
@@ -159,7 +164,8 @@ class StudyWords:
             runtimes=_words(self.runtimes),
             importers=_words(self.importers),
             devices=_words(self.devices),
-            threads=_numbers(self.threads),
+            batches=_numbers("--batch", self.batch),
+            threads=_numbers("--threads", self.threads),
             boards=_words(self.boards),
             recipe=self.recipe,
             limit=self.limit,
@@ -183,8 +189,8 @@ def _words(text: str | None) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()] if text else []
 
 
-def _numbers(text: str | None) -> list[int]:
+def _numbers(option: str, text: str | None) -> list[int]:
     try:
         return [int(word) for word in _words(text)]
     except ValueError:
-        raise typer.BadParameter(f"--threads takes whole numbers with commas between, not {text!r}") from None
+        raise typer.BadParameter(f"{option} takes whole numbers with commas between, not {text!r}") from None

@@ -1,4 +1,4 @@
-"""The energy of one inference, where a board measures the power of all of itself."""
+"""The energy of one inference, of one image, where a board measures the power of all of itself."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,14 @@ def energy_of(trial: TrialResult, median_ns: float | None) -> tuple[float | None
     Parameters
     ----------
     median_ns
-        Of the runs that the trial's readings were taken between.
+        For an image, of the runs that the trial's readings were taken between.
 
     Notes
     -----
-    Mean power of the whole board while the trial gave its predictions, times the median time of one run. What
-    the board takes when idle is part of it. Only a rail that feeds the whole board is taken: others may be
-    parts of each other, and a GPU's own power leaves out the rest. Readings between blocks of variants that
-    take turns are not used: they may be of the variant before.
+    Mean power of the whole board while the trial gave its predictions, times the median time for one image.
+    What the board takes when idle is part of it. Only a rail that feeds the whole board is taken: others may
+    be parts of each other, and a GPU's own power leaves out the rest. Readings between blocks of variants
+    that take turns are not used: they may be of the variant before.
     """
     if trial.emulated:
         return None, "the board is emulated"

@@ -1,8 +1,8 @@
 """What explains the times and the disagreement of a run: which factor, and which two together, how much."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
-from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,8 @@ def explain_times(
     """Return what explains the logarithm of a run's time; None where nothing varies or was timed.
 
     Where variants took turns in six laps or more, the response is the median of each block and the unit the
-    lap; else the median over the rounds of each image and the unit the image.
+    lap; else the median over the rounds of each image and the unit the image. Of a batch it is the time for
+    an image.
 
     Parameters
     ----------
@@ -76,6 +77,8 @@ def explain_disagreement(
 
 Tables = list[tuple[list[int], Matrix]]
 """Indices of trials, and their responses in the same units: (units, trials)."""
+
+_Columns = list[tuple[int, Matrix]]
 
 
 def analyse_tables(
@@ -147,7 +150,7 @@ def lap_tables(trials: Sequence[TrialResult], timed: Sequence[int], blocks: Sequ
     for block in blocks:
         if counts(block) and not block.place.twin:
             place = block.place
-            by_board[place.board][place.trial_id][place.lap] = median(block.latency_ns)
+            by_board[place.board][place.trial_id][place.lap] = block.median_image_ns
     found = []
     for board, of_trial in by_board.items():
         most = max(map(len, of_trial.values()))
@@ -168,14 +171,26 @@ def lap_tables(trials: Sequence[TrialResult], timed: Sequence[int], blocks: Sequ
 
 
 def _image_table(timings: Sequence[Timing | None], timed: Sequence[int]) -> Tables:
-    """Return the logarithm of each image's median, (images, trials), where trials timed the same images."""
-    by_inputs: dict[bytes, list[tuple[int, Timing]]] = defaultdict(list)
-    for index in timed:
-        timing = timings[index]
-        if timing is not None and len(timing.inputs):
-            by_inputs[timing.inputs.tobytes()].append((index, timing))
-    if not by_inputs:
+    """Return the logarithm of each image's median, (images, trials), where trials timed the same images.
+
+    Of batches, so many neighbouring images are one unit that each trial's runs fall into it whole.
+    """
+    known = [(index, timing) for index in timed if (timing := timings[index]) and len(timing.inputs)]
+    together = math.lcm(*(timing.batch for _, timing in known))
+    by_units: dict[bytes, _Columns] = defaultdict(list)
+    for index, timing in known:
+        units = timing.inputs // together
+        by_units[np.unique(units).tobytes()].append((index, _median_of_units(timing, units)))
+    if not by_units:
         return []
-    most = max(by_inputs.values(), key=len)
-    columns = [np.median(timing.runs, axis=1) for _, timing in most]
-    return [([index for index, _ in most], np.log(np.stack(columns, axis=1)))]
+    most = max(by_units.values(), key=len)
+    return [([index for index, _ in most], np.log(np.stack([column for _, column in most], axis=1)))]
+
+
+def _median_of_units(timing: Timing, units: NDArray[np.int32]) -> Matrix:
+    """Return the median over the rounds and the runs of each unit; `units`, of each input, ascend."""
+    medians: Matrix = np.median(timing.runs, axis=1)
+    starts = np.flatnonzero(np.diff(units, prepend=-1))
+    if len(starts) == len(units):
+        return medians
+    return np.array([np.median(part) for part in np.split(medians, starts[1:])])

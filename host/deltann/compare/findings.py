@@ -286,11 +286,16 @@ def _time(context: _Context, pair: Pair) -> Iterator[_Sized]:
     low, high = time.ci95
     text = (
         f"{context.name(pair.b)} takes {time.ratio:.3g} times as long as {context.name(pair.a)}: "
-        f"median {format_duration(b.median_latency_ns)} against {format_duration(a.median_latency_ns)} "
+        f"{_medians(a, b)} "
         f"(95 % interval of the ratio {low:.3g} to {high:.3g}, corrected {format_p_value(time.p_corrected)}"
         f"{_in_turns(time)})."
     )
     yield abs(float(np.log(time.ratio))), _of_pair(pair, FindingKind.TIME, Severity.NOTE, text)
+
+
+def _medians(a: TrialSummary, b: TrialSummary) -> str:
+    of = "median for an image" if max(a.batch, b.batch) > 1 else "median"
+    return f"{of} {format_duration(b.median_image_ns)} against {format_duration(a.median_image_ns)}"
 
 
 def _in_turns(time: TimeComparison) -> str:

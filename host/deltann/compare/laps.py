@@ -34,7 +34,7 @@ def counts(block: Block) -> bool:
 
 
 class Laps:
-    """The median latency of each block that counts, by entry and lap; of two in one lap the later one."""
+    """The median time for an image of each block that counts, by entry and lap; of two in one the later."""
 
     def __init__(self, blocks: Iterable[Block] = ()) -> None:
         self._log_ns: dict[Entry, dict[int, float]] = defaultdict(dict)
@@ -50,7 +50,7 @@ class Laps:
             self.next = max(self.next, place.lap + 1)
         if counts(block):
             # A clock too coarse for the model reads 0, and there is no ratio to 0.
-            median_ns = max(median(block.latency_ns), 1.0)
+            median_ns = max(block.median_image_ns, 1.0 / block.batch)
             self._log_ns[place.trial_id, place.twin][place.lap] = math.log(median_ns)
 
     def count(self, entries: Iterable[Entry]) -> int:
@@ -68,7 +68,7 @@ class Laps:
         return np.array([of_b[lap] - of_a[lap] for lap in sorted(of_a.keys() & of_b.keys())])
 
     def log_latencies(self, entry: Entry) -> NDArray[np.float64]:
-        """Return the logarithm of an entry's median latency in ns, in each lap: float64, (laps,)."""
+        """Return the logarithm of an entry's median ns for an image, in each lap: float64, (laps,)."""
         of_entry = self._log_ns.get(entry, {})
         return np.array([of_entry[lap] for lap in sorted(of_entry)])
 

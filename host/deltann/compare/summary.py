@@ -103,8 +103,9 @@ def summarize(
     if in_turns:
         p50 = float(median(in_turns.medians_ns))
     launches = in_turns.launches if in_turns else []
-    own_median_ns = float(np.median(measured.latency_ns)) if measured and measured.latency_ns.size else None
-    energy_mj, energy_unknown = energy_of(trial, own_median_ns)
+    batch = trial.batch
+    own_image_ns = _median_image_ns(measured)
+    energy_mj, energy_unknown = energy_of(trial, own_image_ns)
     labelled = truth != UNLABELLED if answers is not None else np.zeros(0, np.bool_)
     scored = answers if labelled.any() else None
     return TrialSummary(
@@ -125,7 +126,8 @@ def summarize(
         labelled=int(labelled.sum()),
         p99_latency_ns=p99,
         median_ci95_ns=median_interval(per_unit),
-        throughput_per_s=1e9 / p50 if p50 else None,
+        throughput_per_s=1e9 * batch / p50 if p50 else None,
+        batch=batch,
         load_ns=_once([launch.load_ns for launch in launches], measured.load_ns if measured else None),
         first_run_ns=_once(
             [launch.first_run_ns for launch in launches], measured.first_run_ns if measured else None
@@ -154,18 +156,24 @@ def mark_front(summaries: Sequence[TrialSummary], trials: Sequence[TrialResult])
 
 def _costs(trial: TrialSummary) -> tuple[float | None, ...]:
     accuracy = None if trial.accuracy_top1 is None else -trial.accuracy_top1
-    return accuracy, trial.median_latency_ns, trial.artifact_size_bytes
+    return accuracy, trial.median_image_ns, trial.artifact_size_bytes
 
 
 def _latencies(
     measured: Measurement | None, in_turns: Sittings | None
 ) -> tuple[Latencies | None, NDArray[np.float64]]:
-    """Return all latencies, and their medians by block, or by input where there are no blocks."""
+    """Return all latencies, and the medians of runs by block, or by input where there are no blocks."""
     if in_turns is not None:
         return in_turns.latencies(), np.array(in_turns.medians_ns)
     if measured is None or not measured.latency_ns.size:
         return None, np.empty(0)
-    return Latencies(measured.latency_ns), np.median(timing_of(measured).runs, axis=1)
+    return Latencies(measured.latency_ns), np.median(timing_of(measured).runs, axis=1) * measured.batch
+
+
+def _median_image_ns(measured: Measurement | None) -> float | None:
+    if measured is None or not measured.latency_ns.size:
+        return None
+    return float(np.median(measured.latency_ns)) / measured.batch
 
 
 def _once(launches: list[int], measured: int | None) -> float | None:

@@ -20,19 +20,22 @@ MIN_RUNS = 2
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The latencies of one trial, by input.
+    """The times of one trial for each image, by input: of a batch, a run's latency over its images.
 
     Attributes
     ----------
     inputs
-        Index of each input that was measured, ascending: int32, (inputs,).
+        Index of each input that was measured, of a batch the first one's, ascending: int32, (inputs,).
     runs
-        float64, (inputs, rounds), nanoseconds. Where the inputs were not measured equally often: one column
-        of all runs, and `inputs` is empty.
+        float64, (inputs, rounds), nanoseconds for an image. Where the inputs were not measured equally often:
+        one column of all runs, and `inputs` is empty.
+    batch
+        Images of a run.
     """
 
     inputs: NDArray[np.int32]
     runs: NDArray[np.float64]
+    batch: int = 1
 
 
 class Turns:
@@ -72,14 +75,14 @@ class Turns:
 
 
 def timing_of(measurement: Measurement) -> Timing:
-    """Return the latencies of a trial, by input."""
+    """Return the times of a trial for each image, by input."""
     order = np.lexsort((measurement.round_index, measurement.sample_index))
     # A clock too coarse for the model reads 0, and there is no ratio to 0.
-    latencies = np.maximum(measurement.latency_ns[order], 1).astype(np.float64)
+    latencies = np.maximum(measurement.latency_ns[order], 1) / measurement.batch
     inputs, counts = np.unique(measurement.sample_index[order], return_counts=True)
     if len(inputs) and (counts == counts[0]).all():
-        return Timing(inputs, latencies.reshape(len(inputs), -1))
-    return Timing(inputs[:0], latencies[:, None])
+        return Timing(inputs, latencies.reshape(len(inputs), -1), measurement.batch)
+    return Timing(inputs[:0], latencies[:, None], measurement.batch)
 
 
 def compare_times(
@@ -106,11 +109,12 @@ def compare_times(
     -----
     Where both trials took turns, on one board or each on its own, `compare_in_laps` or `compare_apart` says
     how they compare. Where both measured the same six inputs or more (fewer can never reach significance),
-    the unit is the input: the interval is the percentile bootstrap of the ratio of medians that draws inputs,
-    the same ones for both sides, with all their rounds; the test is Wilcoxon's signed-rank test on the
-    medians of each input, the effect the matched rank-biserial correlation (W+ - W-) / (W+ + W-).
-    Else the unit is the run: both sides are drawn on their own, the test is that of Mann and Whitney, the
-    effect 2 U / (n m) - 1. P-values are corrected for all pairs after Holm.
+    the unit is the input, or the batch of inputs: the interval is the percentile bootstrap of the ratio of
+    medians that draws inputs, the same ones for both sides, with all their rounds; the test is Wilcoxon's
+    signed-rank test on the medians of each input, the effect the matched rank-biserial correlation
+    (W+ - W-) / (W+ + W-). Else, as between two sizes of batch, the unit is the run: both sides are drawn on
+    their own, the test is that of Mann and Whitney, the effect 2 U / (n m) - 1. P-values are corrected for
+    all pairs after Holm.
 
     The runs of one trial follow each other, so a drift of the machine between two trials is part of their
     ratio, and neighbouring runs are not quite independent; that is why a difference also has to reach

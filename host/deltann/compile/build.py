@@ -31,7 +31,7 @@ _IMPORTER_TOOLS = {
 }
 _CUDA_TOOLS = (NVRTC_PACKAGE, "nvidia-cuda-runtime", "nvidia-cuda-cccl")
 # Our own code that the bytes depend on: an edited schedule must not find what the old one built.
-_CODE = ("compile", "core/passes.py", "core/gpu.py")
+_CODE = ("compile", "core/batch.py", "core/passes.py", "core/gpu.py")
 _NETWORKS = ("zoo",)
 # A build is one thread of LLVM; what else could start threads would only take them from other builds.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1", "TVM_BIND_THREADS": "0"}

@@ -14,6 +14,7 @@ from tvm import relax, topi
 
 from deltann.compile.canonicalize import clip
 from deltann.core.artifact import TensorSpec
+from deltann.core.batch import MOST_CHECKED, taking, why_not_alone
 from deltann.core.errors import CompileError
 
 
@@ -28,7 +29,7 @@ def import_torch(loader: str, model_input: TensorSpec) -> Any:
     Raises
     ------
     CompileError
-        If the network does not return exactly one tensor.
+        If the network does not return exactly one tensor, or gives images at once other outputs than alone.
     ImportError
         If torch or a package of the entry is not installed.
     """
@@ -37,10 +38,41 @@ def import_torch(loader: str, model_input: TensorSpec) -> Any:
 
     from deltann.zoo import load_torch_module
 
+    module = load_torch_module(loader)
     example = torch.zeros(model_input.shape, dtype=getattr(torch, model_input.dtype))
-    with torch.no_grad():
-        program = torch.export.export(load_torch_module(loader), (example,))
+    with taking(len(example)):
+        with torch.no_grad():
+            program = torch.export.export(module, (example,))
+        if len(example) > 1:
+            _check_batch(program.module(), module, example)
     return _with_one_output(from_exported_program(program, unwrap_unit_return_tuple=True))
+
+
+def _check_batch(program: Any, module: Any, example: Any) -> None:
+    """Raise unless images at once get what each of them gets alone."""
+    import torch
+
+    count = len(example)
+    most = 1 if example.is_floating_point() else 255
+    random = torch.rand(example.shape, generator=torch.Generator().manual_seed(0))
+    images = (random * most).to(example.dtype)
+    images = images[[index % MOST_CHECKED for index in range(count)]]
+    with torch.inference_mode():
+        together = _only(program(images))
+        try:
+            alone = [_only(module(image[None])) for image in images[:MOST_CHECKED]]
+        except Exception:
+            if isinstance(module, torch.fx.GraphModule):
+                return  # a program for this batch alone: it was held against single images when it was made
+            raise
+    wanted = torch.cat([alone[index % MOST_CHECKED] for index in range(count)])
+    reason = why_not_alone(together.numpy(), wanted.numpy())
+    if reason is not None:
+        raise CompileError(reason)
+
+
+def _only(output: Any) -> Any:
+    return output[0] if isinstance(output, tuple | list) and len(output) == 1 else output
 
 
 def import_onnx(path: Path, model_input: TensorSpec) -> Any:

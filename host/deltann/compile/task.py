@@ -6,7 +6,7 @@ from typing import Any
 
 from deltann.child import serve
 from deltann.core.artifact import CpuTarget, TensorSpec
-from deltann.core.errors import MissingPackageError
+from deltann.core.errors import CompileError, MissingPackageError
 from deltann.core.factors import Device, Importer
 from deltann.core.gpu import GpuTarget
 
@@ -36,6 +36,7 @@ def compile_model(request: dict[str, Any]) -> dict[str, Any]:
     target = host if gpu is None else with_gpu(host, gpu)
     module = _import_model(importer, request)
     output = module["main"].ret_ty
+    _check_output(request["input"]["shape"][0], [int(size) for size in output.shape])
     compiled = compile_module(module, request["passes"], target)
 
     def link_objects(library: str, objects: list[str], **_options: Any) -> None:
@@ -49,6 +50,13 @@ def compile_model(request: dict[str, Any]) -> dict[str, Any]:
         "output_dtype": str(output.dtype),
         "unscheduled": compiled.unscheduled,
     }
+
+
+def _check_output(batch: int, shape: list[int]) -> None:
+    if batch > 1 and shape[:1] != [batch]:
+        raise CompileError(
+            f"for {batch} images at once the model gives {tuple(shape)}", hint="Take batch: 1 for it"
+        )
 
 
 def _gpu_of(request: dict[str, Any]) -> GpuTarget | None:

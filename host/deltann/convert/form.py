@@ -17,7 +17,7 @@ from deltann.core.model import ModelSource
 from deltann.crew import HERE, ChildTask, Crew
 from deltann.zoo import ENTRIES, can_travel, files_of
 
-_CODE = ("convert/form.py", "convert/graph.py", "convert/task.py")
+_CODE = ("convert/form.py", "convert/graph.py", "convert/task.py", "core/batch.py")
 _NETWORKS = ("zoo",)
 _TASK = "deltann.convert.task"
 _WHAT = "the converted model"
@@ -52,6 +52,8 @@ def onnx_form(
     source: ModelSource,
     folder: Path,
     *,
+    batch: int = 1,
+    simplify: bool = True,
     deadline_s: float,
     memory_limit_bytes: int = 0,
     cancelled: threading.Event | None = None,
@@ -61,10 +63,16 @@ def onnx_form(
 
     A torch model is exported by torch's tracing exporter at opset 17; an ONNX model keeps its opset.
     Both are simplified by onnxsim and compared with the source on random images; the same source and
-    tools give the same bytes.
+    tools give the same bytes. A form for several images is compared image by image with the source, which
+    has them one at a time.
 
     Parameters
     ----------
+    batch
+        Images that the form takes at once. A torch model is exported with it; of an ONNX model the input
+        gets it, and what else has a batch of 1 written in it.
+    simplify
+        Not, where simplifying would make another model of it: one that is quantised.
     deadline_s, memory_limit_bytes, cancelled
         Limits of the child process, as in `deltann.child.run_child`.
     crew
@@ -82,10 +90,11 @@ def onnx_form(
     ClusterError
         As `Crew.run`.
     """
-    kept = find_form(source, folder)
+    key = form_key(source, batch)
+    kept = _read_form(folder, key)
     if kept:
         return kept
-    versions, key = _tool_versions(source), form_key(source)
+    versions = _tool_versions(source)
     absent = [name for name, version in versions.items() if version is None]
     if absent:
         extra = ENTRIES[source.zoo].extra if source.zoo and not set(absent) & set(_TOOLS) else "host"
@@ -97,7 +106,7 @@ def onnx_form(
             made = Path(scratch) / "model.onnx"
             task = ChildTask(
                 _TASK,
-                _request(source, made),
+                {**_request(source, made), "batch": batch, "simplify": simplify},
                 folder=Path(scratch),
                 reads=files_of(source.loader) if source.loader else (source.path.absolute(),),
                 versions={name: version or "" for name, version in versions.items()},
@@ -115,15 +124,16 @@ def onnx_form(
         raise unwritable(_WHAT, folder, error) from error
 
 
-def find_form(source: ModelSource, folder: Path) -> OnnxForm | None:
+def find_form(source: ModelSource, folder: Path, batch: int = 1) -> OnnxForm | None:
     """Return what an earlier conversion of `source` with the same tools left in `folder`, if anything."""
-    return _read_form(folder, form_key(source))
+    return _read_form(folder, form_key(source, batch))
 
 
-def form_key(source: ModelSource) -> str:
+def form_key(source: ModelSource, batch: int = 1) -> str:
     """Return the name of a conversion: a hash of all that its bytes depend on."""
     code = digest_code(*_CODE, *(_NETWORKS if source.loader else ()))
-    return digest_record({"source": source.identity(), "tools": _tool_versions(source), "code": code})
+    parts = {"source": source.identity(), "tools": _tool_versions(source), "code": code, "batch": batch}
+    return digest_record(parts)
 
 
 def _tool_versions(source: ModelSource) -> dict[str, str | None]:

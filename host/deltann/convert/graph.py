@@ -38,13 +38,63 @@ def simplified(model: Any) -> tuple[Any, TensorSpec, TensorSpec]:
     # Not checked by onnxsim: it samples random values, where the caller compares with the source.
     smaller, _ = onnxsim.simplify(model, check_n=0)
     _strip(smaller)
-    given, taken = _spec(smaller.graph.input[0]), _spec(smaller.graph.output[0])
+    return _with_signature(smaller)
+
+
+def inferred(model: Any) -> tuple[Any, TensorSpec, TensorSpec]:
+    """Return the model as it is but for the shapes, which are inferred; raises as `simplified`."""
+    from onnx import shape_inference
+
+    same = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    _strip(same)
+    return _with_signature(same)
+
+
+def fix_batch(model: Any, batch: int) -> None:
+    """Make reshapes that have a batch of 1 written in them have another one, in place.
+
+    Only what becomes of the image is reshaped so, never weights. A batch that is written elsewhere stays:
+    whoever calls this runs the model and looks at what it gives.
+    """
+    import numpy as np
+    from onnx import numpy_helper
+
+    graph = model.graph
+    of_image = {graph.input[0].name}
+    for node in graph.node:
+        if not of_image.intersection(node.input):
+            continue
+        of_image.update(node.output)
+        target = _written(graph, node.input[1]) if node.op_type == "Reshape" else None
+        if target is None or not target.size or target[0] != 1 or node.input[0] not in of_image:
+            continue
+        # A tensor of its own: the one that is there may be of weights, too.
+        name = f"{node.output[0]}_shape_of_{batch}"
+        graph.initializer.append(numpy_helper.from_array(np.array([batch, *target[1:]], np.int64), name))
+        node.input[1] = name
+
+
+def _written(graph: Any, name: str) -> Any:
+    """Return a tensor that is written in a graph as an array; None where it is computed."""
+    from onnx import numpy_helper
+
+    for tensor in graph.initializer:
+        if tensor.name == name:
+            return numpy_helper.to_array(tensor)
+    for node in graph.node:
+        if node.op_type == "Constant" and name in node.output:
+            return next((numpy_helper.to_array(a.t) for a in node.attribute if a.name == "value"), None)
+    return None
+
+
+def _with_signature(model: Any) -> tuple[Any, TensorSpec, TensorSpec]:
+    given, taken = _spec(model.graph.input[0]), _spec(model.graph.output[0])
     if 0 in taken.shape or not taken.shape:
         raise CompileError(
             f"the shape of the output {taken.name!r} depends on the image",
             hint="Export the model so that its output has one fixed shape",
         )
-    return smaller, given, taken
+    return model, given, taken
 
 
 def _import_onnxsim() -> Any:

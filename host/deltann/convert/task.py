@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltann.child import serve
-from deltann.convert.graph import fix_signature, simplified
+from deltann.convert.graph import fix_batch, fix_signature, inferred, simplified
+from deltann.core.batch import (
+    MAX_RELATIVE_CHANGE,
+    MOST_CHECKED,
+    batch_shape,
+    largest_change,
+    taking,
+    why_not_alone,
+)
 from deltann.core.errors import CompileError
 
 OPSET = 17
@@ -18,8 +27,6 @@ OUTPUT_NAME = "scores"
 
 CHECK_IMAGES = 4
 CHECK_SEED = 20_240_229
-MAX_RELATIVE_CHANGE = 1e-3
-"""Largest difference to the source, in units of the range of its outputs, that is rounding and no fault."""
 
 Array = NDArray[np.generic]
 Runner = Callable[[Array], Array]
@@ -32,23 +39,42 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     ----------
     request
         `loader` (as `deltann.zoo` takes it, or empty) or `path` (ONNX file); `output` (name, or None for
-        the only one); `shape`, `dtype`, `mean`, `std` and `channel_axis` of its input; `made`, the file to
-        write.
+        the only one); `shape`, `dtype`, `mean`, `std` and `channel_axis` of an image; `batch`, how many the
+        form takes at once; `simplify`, whether it is simplified; `made`, the file to write.
 
     Raises
     ------
     CompileError
         If the result has open shapes, or gives other outputs than the source.
     """
+    with taking(request["batch"]):
+        return _convert(request)
+
+
+def _convert(request: dict[str, Any]) -> dict[str, Any]:
     import onnx
 
     made = Path(request["made"])
     model, run_source = _from_torch(request, made) if request["loader"] else _from_onnx(request)
-    model, given, taken = simplified(model)
+    model, given, taken = simplified(model) if request["simplify"] else inferred(model)
     onnx.checker.check_model(model, full_check=True)
     made.write_bytes(model.SerializeToString(deterministic=True))
-    difference = _difference(run_source, _onnx_runner(made, taken.name), _random_images(request))
+    run = _onnx_runner(made, taken.name)
+    compare = _difference if request["batch"] == 1 else partial(_difference_in_batch, request)
+    difference = compare(run_source, run, _random_images(request))
     return {"input": asdict(given), "output": asdict(taken), "max_abs_vs_source": difference}
+
+
+def _difference_in_batch(request: dict[str, Any], source: Runner, made: Runner, images: list[Array]) -> float:
+    """Return the largest difference of what images get at once to what the source gives each alone."""
+    wanted = [source(image) for image in images]
+    order = [index % len(images) for index in range(request["batch"])]
+    together = made(np.concatenate([images[index] for index in order]))
+    alone = np.concatenate([wanted[index] for index in order])
+    reason = why_not_alone(together, alone)
+    if reason is not None:
+        raise CompileError(reason)
+    return largest_change(alone, together)[0]
 
 
 def _from_torch(request: dict[str, Any], made: Path) -> tuple[Any, Runner]:
@@ -58,7 +84,7 @@ def _from_torch(request: dict[str, Any], made: Path) -> tuple[Any, Runner]:
     from deltann.zoo import load_torch_module
 
     module = load_torch_module(request["loader"])
-    example = torch.from_numpy(_random_images(request)[0])
+    example = torch.from_numpy(np.concatenate([_random_images(request)[0]] * request["batch"]))
     # The tracing exporter: the newer one cannot write opset 17, and says so only in its log.
     torch.onnx.export(
         module,
@@ -84,7 +110,9 @@ def _from_onnx(request: dict[str, Any]) -> tuple[Any, Runner]:
     path = Path(request["path"])
     model = onnx.load(path)
     output = request["output"] or model.graph.output[0].name
-    fix_signature(model, request["shape"], output)
+    fix_signature(model, batch_shape(tuple(request["shape"]), request["batch"]), output)
+    if request["batch"] > 1:
+        fix_batch(model, request["batch"])
     return model, _onnx_runner(path, output)
 
 
@@ -106,7 +134,8 @@ def _onnx_runner(path: Path, output: str) -> Runner:
 
 def _random_images(request: dict[str, Any]) -> list[Array]:
     """Return images of random pixels as the recipe gives them, the same in every call."""
-    pixels = np.random.default_rng(CHECK_SEED).integers(0, 256, (CHECK_IMAGES, *request["shape"]), np.uint8)
+    count = max(CHECK_IMAGES, min(request["batch"], MOST_CHECKED))
+    pixels = np.random.default_rng(CHECK_SEED).integers(0, 256, (count, *request["shape"]), np.uint8)
     if request["dtype"] == "uint8":
         return list(pixels)
     axes = [3 if axis == request["channel_axis"] else 1 for axis in range(4)]
@@ -122,16 +151,12 @@ def _difference(source: Runner, made: Runner, images: list[Array]) -> float:
     CompileError
         If shapes differ, or a difference is over `MAX_RELATIVE_CHANGE` of the outputs' range, or no number.
     """
-    wanted, got = (np.stack([run(image) for image in images]).astype(np.float64) for run in (source, made))
+    wanted, got = (np.stack([run(image) for image in images]) for run in (source, made))
     if wanted.shape != got.shape:
         raise CompileError(
             f"the conversion changed the shape of the output from {wanted.shape[1:]} to {got.shape[1:]}"
         )
-    # NaN for NaN is no change: that the model itself gives them is for the study to find.
-    same = (wanted == got) | (np.isnan(wanted) & np.isnan(got))
-    finite = wanted[np.isfinite(wanted)]
-    largest = float(np.where(same, 0.0, np.abs(wanted - got)).max())
-    spread = float(np.ptp(finite)) if finite.size else 0.0
+    largest, spread = largest_change(wanted, got)
     if not largest <= MAX_RELATIVE_CHANGE * spread:
         raise CompileError(
             f"the conversion changed the outputs: by up to {largest:.3g}, where they span {spread:.3g}"

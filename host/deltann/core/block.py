@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import median
 
 from deltann.core.record import Reading
 from deltann.core.timing import Timing
@@ -100,6 +101,8 @@ class Block:
     ----------
     latency_ns
         Of each run, the executor's run alone; empty where the block failed.
+    batch
+        Images that each run took at once.
     launch
         None where the model was loaded already.
     reading
@@ -121,6 +124,12 @@ class Block:
     message: str = ""
     verdict: Verdict = Verdict.VALID
     reasons: tuple[str, ...] = ()
+    batch: int = 1
+
+    @property
+    def median_image_ns(self) -> float:
+        """The median time of its runs for each image: what blocks are compared by."""
+        return median(self.latency_ns) / self.batch
 
 
 class TimingEndKind(StrEnum):

@@ -29,7 +29,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class TrialSummary:
-    """One trial in numbers. Latencies in nanoseconds; None where nothing was measured.
+    """One trial in numbers. Latencies in nanoseconds, of a run; None where nothing was measured.
 
     Where variants took turns, the median is that of the blocks' medians, and each block weighs the same in
     the percentiles.
@@ -43,17 +43,19 @@ class TrialSummary:
     median_ci95_ns
         95 % interval of the median, over laps or images; None: too few of them.
     throughput_per_s
-        Inferences one after the other: 1 over the median latency.
+        Images one run after the other: the batch over the median latency.
     load_ns, first_run_ns
         From the artifact's file to a ready executor, and the first run after it; where variants took turns,
         the medians over all launches.
     peak_rss_bytes
         Largest resident memory of the worker.
     energy_mj
-        Of one inference, where a board measures the power of all of itself; None: `energy_unknown` says why.
+        Of one image, where a board measures the power of all of itself; None: `energy_unknown` says why.
     pareto
-        Whether no other trial of its board is at least as good in accuracy, median latency and size, and
-        better in one of them; None where it cannot be placed.
+        Whether no other trial of its board is at least as good in accuracy, median latency for an image and
+        size, and better in one of them; None where it cannot be placed.
+    batch
+        Images that one run takes at once.
     """
 
     trial_id: str
@@ -81,6 +83,12 @@ class TrialSummary:
     energy_mj: float | None = None
     energy_unknown: str | None = None
     pareto: bool | None = None
+    batch: int = 1
+
+    @property
+    def median_image_ns(self) -> float | None:
+        """The median latency for each image of a run: what trials are compared by."""
+        return None if self.median_latency_ns is None else self.median_latency_ns / self.batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +165,12 @@ class TensorComparison:
 
 @dataclass(frozen=True, slots=True)
 class TimeComparison:
-    """Latencies of two trials.
+    """Latencies of two trials, for an image.
 
     Attributes
     ----------
     ratio
-        Median latency of b over that of a: over 1, b is slower.
+        Median latency of b over that of a, each over the images of a run: over 1, b is slower.
     ci95
         Bootstrap interval of the ratio.
     p_value, p_corrected

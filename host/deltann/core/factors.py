@@ -98,6 +98,11 @@ QUANTISES: dict[Importer, tuple[Quantisation, ...]] = {
 }
 """The quantisations that each form can have."""
 
+BATCHED = (Importer.ONNX, Importer.TORCH)
+"""The forms that can take several images at once."""
+
+MAX_BATCH = 1024
+
 RuntimeOption = OrtGraph | TfliteKernels | TorchMode
 
 OPTION_FACTORS: dict[Runtime, str] = {
@@ -146,6 +151,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor("ort_graph", "how far ONNX Runtime optimises the graph"),
     Factor("tflite_kernels", "which kernels TFLite runs"),
     Factor("torch_mode", "how torch runs an exported program"),
+    Factor("batch", "images that one run of the model takes at once"),
     Factor("threads", "threads of the runtime"),
     Factor("binding", "whether those threads are pinned to cores"),
 )

@@ -68,13 +68,16 @@ class Measurement:
     latency_ns, start_ns
         int64, (runs,): the executor's run alone, and its start since measuring began.
     round_index, sample_index
-        int32, (runs,): which round and which input, aligned with `latency_ns`; the order they ran in.
+        int32, (runs,): which round and which input, aligned with `latency_ns`; the order they ran in. Of a
+        batch it is the first input.
     changed_samples
         Inputs whose output was not the same bytes in every round.
     spawn_ns, load_ns, first_run_ns, warmup_ns
         One-off times before measuring.
     measuring_ns, running_ns
         Wall time of all runs, and the part of it inside the executor.
+    batch
+        Inputs that each run took at once; the last run of a round is filled up with the first ones.
     """
 
     outputs: Outputs
@@ -92,6 +95,7 @@ class Measurement:
     measuring_ns: int
     running_ns: int
     peak_rss_bytes: int
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,11 @@ class TrialResult:
     kernels: tuple[KernelTime, ...] = ()
     warmup_runs: int | None = None
 
+    @property
+    def batch(self) -> int:
+        """Images that each run takes at once."""
+        return int(self.factors.get("batch") or 1)
+
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentFact:

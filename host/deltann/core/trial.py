@@ -52,7 +52,7 @@ class TimingProtocol:
     """How a trial is timed.
 
     The runs before measuring (`warmup_runs`) are not timed. Then the input set is gone through `rounds`
-    times, one input a run; the first round gives the predictions, every run gives a latency.
+    times, a batch of inputs a run; the first round gives the predictions, every run gives a latency.
 
     Attributes
     ----------
@@ -90,6 +90,10 @@ class Trial:
     build_key: str
     protocol: TimingProtocol
     missing: str | None = None
+
+    def timed_runs(self, inputs: int) -> int:
+        """Return how many runs are timed over so many inputs: a round's last one may be filled up."""
+        return -(-inputs // self.variant.batch) * self.protocol.rounds
 
     def factors(self) -> dict[str, str | None]:
         """Return every factor's value as text, the board's name among them."""

@@ -43,6 +43,24 @@ class TvmOptions:
     fast_math: bool = False
     device: Device = Device.CPU
 
+    def label_parts(self) -> list[str]:
+        """Return the level, and in short what is not at its default."""
+        defaults = TvmOptions(self.level)
+        parts = [self.level]
+        if self.device is not defaults.device:
+            parts.insert(0, self.device.value)
+        if self.passes != defaults.passes:
+            parts.append(str(self.passes))
+        if self.llvm_opt != defaults.llvm_opt:
+            parts.append(f"llvm-O{self.llvm_opt}")
+        if self.mcpu != defaults.mcpu:
+            parts.append(self.mcpu)
+        if self.mattr:
+            parts.append(",".join(self.mattr))
+        if self.fast_math:
+            parts.append("fast-math")
+        return parts
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -60,6 +78,8 @@ class Variant:
         The value of the factor that only this runtime has; None where it has none.
     engine
         Name of the environment that the runtime is in; TVM's is always the agent's own.
+    batch
+        Images that one run takes at once, at least 1.
     """
 
     runtime: Runtime
@@ -71,6 +91,7 @@ class Variant:
     option: RuntimeOption | None = None
     engine: str = OWN_ENGINE
     quantisation: Quantisation = Quantisation.NONE
+    batch: int = 1
 
     def factors(self) -> dict[str, str | None]:
         """Return the value of every factor as text, None where the runtime does not have it."""
@@ -88,6 +109,7 @@ class Variant:
             "mcpu": tvm.mcpu if tvm else None,
             "mattr": (",".join(tvm.mattr) or "as is") if tvm else None,
             "fast_math": ("on" if tvm.fast_math else "off") if tvm else None,
+            "batch": str(self.batch),
             "threads": str(self.threads),
             "binding": self.binding.value,
             **dict.fromkeys(OPTION_FACTORS.values()),
@@ -111,6 +133,7 @@ class Variant:
             "importer": self.importer.value,
             "route": self.route,
             "quantisation": self.quantisation.value,
+            "batch": self.batch,
             "tvm": asdict(self.tvm) if self.tvm else None,
         }
 
@@ -126,21 +149,9 @@ class Variant:
             parts.append(self.engine)
         if self.option is not None and self.option is not next(iter(type(self.option))):
             parts.append(self.option.value)
-        if self.tvm:
-            if self.tvm.device is not Device.CPU:
-                parts.append(self.tvm.device.value)
-            parts.append(self.tvm.level)
-            defaults = TvmOptions(self.tvm.level)
-            if self.tvm.passes != defaults.passes:
-                parts.append(str(self.tvm.passes))
-            if self.tvm.llvm_opt != defaults.llvm_opt:
-                parts.append(f"llvm-O{self.tvm.llvm_opt}")
-            if self.tvm.mcpu != defaults.mcpu:
-                parts.append(self.tvm.mcpu)
-            if self.tvm.mattr:
-                parts.append(",".join(self.tvm.mattr))
-            if self.tvm.fast_math:
-                parts.append("fast-math")
+        parts += self.tvm.label_parts() if self.tvm else []
+        if self.batch != 1:
+            parts.append(f"b{self.batch}")
         parts.append(f"{self.threads}t")
         if self.binding is not Binding.NONE:
             parts.append(f"bound-{self.binding.value}")

@@ -31,7 +31,9 @@ def block_to_proto(
         fresh=fresh or cold,
         cold=cold,
         every_input=timing.every_input,
-        first_input=place.lap * timing.block_runs % order.inputs.count if timing.every_input else 0,
+        first_input=(
+            place.lap * timing.block_runs * order.batch % order.inputs.count if timing.every_input else 0
+        ),
     )
     if cold:
         request.trial.warmup_runs = 0
@@ -48,12 +50,15 @@ class BlockEvents:
 
     Parameters
     ----------
+    batch
+        Images that each run takes at once.
     cold
         Whether its only run is the first after loading.
     """
 
-    def __init__(self, place: Place, *, cold: bool) -> None:
+    def __init__(self, place: Place, batch: int, *, cold: bool) -> None:
         self._place = place
+        self._batch = batch
         self._cold = cold
         self._started_unix_ns = time.time_ns()
         self._started: pb.Started | None = None
@@ -102,6 +107,7 @@ class BlockEvents:
             peak_rss_bytes=(self._finished and self._finished.peak_rss_bytes) or None,
             cause=cause,
             message=message,
+            batch=self._batch,
         )
 
 

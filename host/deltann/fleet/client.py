@@ -214,7 +214,7 @@ class BoardClient:
         on_runs
             Called with the number of timed runs so far, as results come in.
         """
-        events = TrialEvents(artifact.output, len(inputs.samples), trial.protocol.rounds)
+        events = TrialEvents(trial, artifact.output, len(inputs.samples))
         call = self._stub.RunTrial(
             trial_to_proto(lease_id, trial, artifact, inputs), timeout=trial.protocol.deadline_s + GRACE_S
         )
@@ -248,7 +248,7 @@ class BoardClient:
             Whether the model is to be loaded anew.
         """
         order = trial_to_proto(lease_id, trial, artifact, inputs)
-        events = BlockEvents(place, cold=timing.state is TimingState.COLD)
+        events = BlockEvents(place, trial.variant.batch, cold=timing.state is TimingState.COLD)
         call = self._stub.RunBlock(
             block_to_proto(order, place, timing, fresh=fresh), timeout=trial.protocol.deadline_s + GRACE_S
         )

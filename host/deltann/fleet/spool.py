@@ -23,12 +23,14 @@ class Spool:
     Parameters
     ----------
     output
-        What the model gives for one input.
+        What the model gives in one run.
+    batch
+        For so many inputs.
     """
 
-    def __init__(self, output: TensorSpec) -> None:
+    def __init__(self, output: TensorSpec, batch: int = 1) -> None:
         self.dtype: np.dtype[Any] = np.dtype(output.dtype)
-        self.width = int(np.prod(output.shape))
+        self.width = int(np.prod(output.shape)) // batch
         self.size_bytes = 0
         # A file that appears nowhere: whatever becomes of this process, nothing of it is left or read.
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115  closed with this object

@@ -45,6 +45,7 @@ def trial_to_proto(lease_id: str, trial: Trial, artifact: Artifact, inputs: Inpu
         device=trial.variant.device.value,
         options=trial.variant.options(),
         engine=_engine(trial),
+        batch=trial.variant.batch,
     )
 
 
@@ -112,14 +113,14 @@ class _Runs:
     sample_index: "array[int]" = field(default_factory=lambda: array("i"))
     changed: set[int] = field(default_factory=set)
 
-    def add(self, batch: pb.Batch) -> None:
-        """Take the runs of a batch."""
-        count = len(batch.latency_ns)
-        self.latency_ns.extend(batch.latency_ns)
-        self.start_ns.extend(batch.start_ns)
-        self.round_index.extend([batch.round] * count)
-        self.sample_index.extend(range(batch.first_index, batch.first_index + count))
-        self.changed.update(batch.changed)
+    def add(self, runs: pb.Batch, batch: int) -> None:
+        """Take consecutive runs, each of so many images."""
+        count = len(runs.latency_ns)
+        self.latency_ns.extend(runs.latency_ns)
+        self.start_ns.extend(runs.start_ns)
+        self.round_index.extend([runs.round] * count)
+        self.sample_index.extend(range(runs.first_index, runs.first_index + count * batch, batch))
+        self.changed.update(runs.changed)
 
 
 class TrialEvents:
@@ -127,16 +128,19 @@ class TrialEvents:
 
     Parameters
     ----------
+    trial
+        For its rounds, and for how many images a run takes.
     output
-        What the model gives for one input.
-    samples, rounds
-        How many inputs, and how often each is run.
+        What the model gives in one run.
+    samples
+        How many inputs there are.
     """
 
-    def __init__(self, output: TensorSpec, samples: int, rounds: int) -> None:
-        self._expected_runs = samples * rounds
+    def __init__(self, trial: Trial, output: TensorSpec, samples: int) -> None:
+        self._expected_runs = trial.timed_runs(samples)
         self._samples = samples
-        self._outputs = Spool(output)
+        self._batch = trial.variant.batch
+        self._outputs = Spool(output, self._batch)
         self._runs = _Runs()
         self._started: pb.Started | None = None
         self._finished: pb.Finished | None = None
@@ -161,7 +165,7 @@ class TrialEvents:
             case "started":
                 self._started = event.started
             case "batch":
-                self._runs.add(event.batch)
+                self._runs.add(event.batch, self._batch)
                 self._outputs.add(event.batch.outputs)
             case "reading":
                 self.readings.append(reading_from_proto(event.reading))
@@ -208,6 +212,7 @@ class TrialEvents:
             measuring_ns=finished.measuring_ns,
             running_ns=finished.running_ns,
             peak_rss_bytes=finished.peak_rss_bytes,
+            batch=self._batch,
         )
 
 

@@ -115,19 +115,26 @@ TRIAL_FIELDS = (
         "median of all timed runs; of variants that took turns, of their blocks' medians",
         "ns",
     ),
+    _summary(
+        "median_image_ns", "float64", "the same over the images of a run: what trials are compared by", "ns"
+    ),
     _summary("p5_latency_ns", "float64", "5th percentile", "ns"),
     _summary("p95_latency_ns", "float64", "95th percentile", "ns"),
     _summary("p99_latency_ns", "float64", "99th percentile", "ns"),
     _end("median_ci95_low_ns", "lower end of the median's 95 % interval", 0),
     _end("median_ci95_high_ns", "upper end of it", 1),
-    _summary("throughput_per_s", "float64", "inferences one after the other: 1 over the median", "1/s"),
+    _summary(
+        "throughput_per_s", "float64", "images, one run after the other: the batch over the median", "1/s"
+    ),
     _summary("load_ns", "float64", "from the artifact's file to a ready executor, median of launches", "ns"),
     _summary("first_run_ns", "float64", "the first run after loading, median of launches", "ns"),
     _summary("peak_rss_bytes", "int64", "largest resident memory of the worker", "byte"),
     _summary("artifact_size_bytes", "int64", "size of the artifact", "byte"),
-    _summary("energy_mj", "float64", "energy of one inference, the idle board's among it", "mJ"),
+    _summary("energy_mj", "float64", "energy of one image, the idle board's among it", "mJ"),
     _summary("energy_unknown", "string", "why the energy is not known"),
-    _summary("pareto", "bool", "whether no trial of the board beats it in accuracy, median latency and size"),
+    _summary(
+        "pareto", "bool", "whether no trial of the board beats it in accuracy, time for an image and size"
+    ),
     _result("build_s", "float64", "wall time of the build", "s"),
     _result("target", "string", "CPU, and GPU, the code is for"),
     _measured("runtime_version", "string", "version of the runtime on the board"),

@@ -13,6 +13,7 @@ from deltann.core.errors import MissingPackageError
 from deltann.core.overview import Overview
 from deltann.core.place import Place
 from deltann.core.run_data import RunData
+from deltann.report.batches import batch_sentence, for_images
 from deltann.report.files import write_whole
 from deltann.report.flips import LARGE
 from deltann.report.measures import MEASURES, shown_measures
@@ -127,6 +128,8 @@ def _environment() -> "Environment":
         "measure_groups": MEASURES,
         "large_flips": LARGE,
         "energy_sentence": energy_sentence,
+        "batch_sentence": batch_sentence,
+        "for_images": for_images,
         "term_columns": TERM_COLUMNS,
         "term_name": term_name,
         "factorial_title": factorial_title,

@@ -1,7 +1,7 @@
 """A methods paragraph to paste into a paper: what was run, on what, how it was timed and compared."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from deltann.compare.times import MIN_PAIRED_INPUTS, RESAMPLES
@@ -10,7 +10,7 @@ from deltann.core.comparison import Comparison
 from deltann.core.factorial import Response, Unit
 from deltann.core.factors import BOARD_FACTOR
 from deltann.core.format import format_number, format_share, plural
-from deltann.core.run_data import RunData
+from deltann.core.run_data import RunData, TrialResult
 from deltann.core.timing import TimingState
 from deltann.core.words import enumerate_words
 from deltann.report.turns import counts_words, noise_floors, precision_words
@@ -90,8 +90,8 @@ def _protocol(data: RunData, _comparison: Comparison) -> Iterator[str]:
         timed = f"{min(runs):,}" if len(runs) == 1 else f"{min(runs):,} to {max(runs):,}"
         after = f" after {plural(max(warmups), 'untimed run')}" if len(warmups) == 1 else ""
         yield (
-            f"Each trial timed {timed} runs of one image each{after}; the clock was on the board, around the "
-            "executor's run alone."
+            f"Each trial timed {timed} runs of {_images_of_a_run(measured)} each{after}; the clock was on "
+            "the board, around the executor's run alone."
         )
     failed = len(data.trials) - len(measured)
     pending = data.planned_trials - len(data.trials)
@@ -99,6 +99,14 @@ def _protocol(data: RunData, _comparison: Comparison) -> Iterator[str]:
         yield f"{failed} of {plural(len(data.trials), 'trial')} failed and have no measurement."
     if pending > 0:
         yield f"{plural(pending, 'planned trial')} did not run."
+
+
+def _images_of_a_run(trials: Sequence[TrialResult]) -> str:
+    """Return how many images a run took, in words."""
+    batches = sorted({trial.batch for trial in trials})
+    if batches == [1]:
+        return "one image"
+    return f"{' or '.join(map(str, batches))} images"
 
 
 def _turns(data: RunData, comparison: Comparison) -> Iterator[str]:
@@ -148,6 +156,8 @@ def _times(_data: RunData, comparison: Comparison) -> Iterator[str]:
         )
     if tested > in_laps:
         yield _times_of_images(comparison, tested, in_laps)
+    if any(pair.factor == "batch" and pair.time for pair in comparison.pairs):
+        yield "Between two batch sizes, the latencies of a run over its images were compared."
     floor = ", it is beyond the board's noise floor" if in_laps else ""
     yield (
         "A difference was called where the corrected p-value is below "

@@ -197,7 +197,7 @@ def _model_row(run: ModelRun, path: Place) -> ModelRow:
     answers = collect_answers(run.data)
     emulated = {trial.trial_id for trial in run.data.trials if trial.emulated}
     trials = run.comparison.trials
-    timed = [one for one in trials if one.median_latency_ns and one.trial_id not in emulated]
+    timed = [one for one in trials if one.median_image_ns and one.trial_id not in emulated]
     known = [one.accuracy_top1 for one in trials if one.accuracy_top1 is not None]
     return ModelRow(
         run=run,
@@ -209,7 +209,7 @@ def _model_row(run: ModelRun, path: Place) -> ModelRow:
         compared=answers.compared,
         pairs=sum(pair.labels is not None for pair in run.comparison.pairs),
         differing=len(run.differing),
-        fastest=min(timed, key=lambda one: one.median_latency_ns or 0.0, default=None),
+        fastest=min(timed, key=lambda one: one.median_image_ns or 0.0, default=None),
     )
 
 

@@ -107,7 +107,7 @@ def _labels_sentence(runs: Sequence[ModelRun]) -> str:
 def _time_sentence(overview: Overview) -> str:
     found = overview.explained(Response.TIME)
     named = {trial.trial_id: trial.emulated for trial in overview.trials}
-    timed = [one for one in overview.comparison.trials if one.median_latency_ns and not named[one.trial_id]]
+    timed = [one for one in overview.comparison.trials if one.median_image_ns and not named[one.trial_id]]
     if not timed:
         return ""
     first, last = min(timed, key=_median), max(timed, key=_median)
@@ -130,15 +130,13 @@ def _beside_the_model(found: Factorial) -> str:
 
 
 def _median(trial: TrialSummary) -> float:
-    return trial.median_latency_ns or 0.0
+    return trial.median_image_ns or 0.0
 
 
 def _named(trial: TrialSummary, overview: Overview) -> str:
     boards = {one.board for one in overview.trials}
     place = f" on {trial.board}" if len(boards) > 1 else ""
-    return (
-        f"{trial.factors[MODEL_FACTOR]} as {trial.label}{place} ({format_duration(trial.median_latency_ns)})"
-    )
+    return f"{trial.factors[MODEL_FACTOR]} as {trial.label}{place} ({format_duration(trial.median_image_ns)})"
 
 
 def _failures_sentence(runs: Sequence[ModelRun]) -> str:

@@ -20,9 +20,10 @@ from deltann.core.format import (
     format_share,
 )
 from deltann.core.run_data import RunData
+from deltann.report.batches import for_images
 from deltann.report.methods import methods_paragraph
 from deltann.report.terms import TERM_COLUMNS, factorial_title, term_name
-from deltann.report.trial_measures import TRIAL_MEASURES
+from deltann.report.trial_measures import known_measures
 
 _LATEX = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -59,7 +60,12 @@ def paper_tables(data: RunData, comparison: Comparison) -> tuple[PaperTable, ...
     """
     return (
         _table("trials", f"Trials of {data.name}", _trial_columns(data), comparison.trials),
-        _table("numbers", f"Numbers of the trials of {data.name}", _number_columns(), comparison.trials),
+        _table(
+            "numbers",
+            f"Numbers of the trials of {data.name}",
+            _number_columns(comparison.trials),
+            comparison.trials,
+        ),
         _table("pairs", f"Pairs of {data.name}", _pair_columns(comparison), comparison.pairs),
         *(_factorial_table(found) for found in comparison.factorial if found.terms),
     )
@@ -132,14 +138,17 @@ def _trial_columns(data: RunData) -> _Columns:
         "images": (lambda trial: f"{trial.n:,}", True),
         "top-1": (lambda trial: format_share(trial.accuracy_top1), True),
         "top-5": (lambda trial: format_share(trial.accuracy_top5), True),
-        "median": (lambda trial: format_duration(trial.median_latency_ns), True),
+        "median": (
+            lambda trial: f"{format_duration(trial.median_latency_ns)}{for_images(trial.batch)}",
+            True,
+        ),
         "5 % to 95 %": (spread, True),
         "size": (lambda trial: format_bytes(sizes[trial.trial_id]), True),
     }
 
 
-def _number_columns() -> _Columns:
-    others = (measure for measure in TRIAL_MEASURES if not measure.brief)
+def _number_columns(trials: Sequence[TrialSummary]) -> _Columns:
+    others = (measure for measure in known_measures(trials) if not measure.brief)
     return {
         "variant": (lambda trial: trial.label, False),
         "board": (lambda trial: trial.board, False),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from deltann.core.comparison import Comparison, TrialSummary
 from deltann.core.format import format_bytes, format_duration, format_share, format_tick, plural
 from deltann.report.axis import Axis, fit_axis
+from deltann.report.batches import has_batches
 from deltann.report.drawing import Drawing, Figure, file_name, shorten
 
 _WIDTH, _HEIGHT = 480.0, 330.0
@@ -34,17 +35,18 @@ def draw_fronts(comparison: Comparison) -> list[Figure]:
 
 def _draw(board: str, trials: Sequence[TrialSummary]) -> Figure:
     drawing = Drawing(_WIDTH, _HEIGHT)
-    latencies = [trial.median_latency_ns or 1.0 for trial in trials]
+    latencies = [_latency(trial) for trial in trials]
+    of = "median latency for an image" if has_batches(trials) else "median latency"
     largest = max(_size(trial) for trial in trials)
     across = fit_axis(min(latencies), max(latencies), 0.12)
     heights = _heights(trials)
     drawing.ticks_below(across, _LEFT, _RIGHT, _TOP, _BOTTOM, format_tick)
     drawing.ticks_left(heights.axis, _LEFT, _RIGHT, _TOP, _BOTTOM, heights.show)
-    drawing.text((_RIGHT, _BOTTOM + 36), "median latency, less is better", "tick", "end")
+    drawing.text((_RIGHT, _BOTTOM + 36), f"{of}, less is better", "tick", "end")
     drawing.text((4, 14), heights.words, "tick")
     named = []
     for trial in sorted(trials, key=lambda trial: (bool(trial.pareto), -_size(trial))):
-        x = _LEFT + (_RIGHT - _LEFT) * across.position(trial.median_latency_ns or 1.0) / 100
+        x = _LEFT + (_RIGHT - _LEFT) * across.position(_latency(trial)) / 100
         y = _BOTTOM - (_BOTTOM - _TOP) * heights.axis.position(heights.of(trial)) / 100
         radius = max(_LEAST_PX, _MOST_PX * math.sqrt(_size(trial) / largest))
         drawing.dot((x, y), radius, "front" if trial.pareto else "beaten", _title(trial))
@@ -86,7 +88,7 @@ def _name(drawing: Drawing, named: Sequence[tuple[float, float, str]]) -> None:
 
 
 def _title(trial: TrialSummary) -> str:
-    parts = [format_duration(trial.median_latency_ns), format_bytes(trial.artifact_size_bytes)]
+    parts = [format_duration(trial.median_image_ns), format_bytes(trial.artifact_size_bytes)]
     if trial.accuracy_top1 is not None:
         parts.insert(0, format_share(trial.accuracy_top1))
     return f"{trial.label}: {', '.join(parts)}{', beaten by none' if trial.pareto else ''}"
@@ -96,6 +98,10 @@ def _shares(known: Sequence[float]) -> Axis:
     low, high = min(known), max(known)
     air = max((high - low) * 0.25, 0.01)
     return Axis(max(0.0, low - air), min(1.0, high + air), logarithmic=False)
+
+
+def _latency(trial: TrialSummary) -> float:
+    return trial.median_image_ns or 1.0
 
 
 def _size(trial: TrialSummary) -> float:

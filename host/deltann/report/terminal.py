@@ -24,6 +24,7 @@ from deltann.core.format import (
     format_share,
     plural,
 )
+from deltann.report.batches import batch_sentence, for_images
 from deltann.report.cells import change_of, new_table, plain, worst_pairs
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def trials_table(comparison: Comparison) -> "Table":
     boards = {trial.board for trial in comparison.trials}
     labelled = any(trial.labelled for trial in comparison.trials)
     table = new_table("Trials")
+    table.caption = plain(batch_sentence(comparison.trials)) or None
     table.add_column("variant,\ntrial id", overflow="fold")
     if len(boards) > 1:
         table.add_column("board", overflow="fold")
@@ -99,7 +101,8 @@ def _latency(trial: TrialSummary) -> "Text":
     if trial.median_latency_ns is None:
         return plain(MISSING)
     spread = format_range(trial.p5_latency_ns, trial.p95_latency_ns)
-    return plain(format_duration(trial.median_latency_ns)).append(f"\n{spread}", style="dim")
+    median = f"{format_duration(trial.median_latency_ns)}{for_images(trial.batch)}"
+    return plain(median).append(f"\n{spread}", style="dim")
 
 
 def _name(trial: TrialSummary, several_boards: bool) -> str:

@@ -103,7 +103,7 @@ def _costs(trial: TrialResult, summary: TrialSummary | None) -> dict[str, float 
         return {}
     accuracy = summary.accuracy_top1
     return {
-        "latency": None if trial.emulated else summary.median_latency_ns,
+        "latency": None if trial.emulated else summary.median_image_ns,
         "accuracy": None if accuracy is None else -accuracy,
         "size": trial.artifact_size_bytes,
     }

@@ -12,6 +12,7 @@ from deltann.core.format import (
     format_range,
     format_share,
 )
+from deltann.report.batches import has_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class TrialMeasure:
         Whether it is about the time of one run.
     brief
         Whether the short tables have it already.
+    batched
+        Whether it says nothing new where every run takes one image.
     """
 
     name: str
@@ -35,6 +38,7 @@ class TrialMeasure:
     show: Callable[[TrialSummary], str]
     timed: bool = False
     brief: bool = False
+    batched: bool = False
 
 
 def format_energy(energy_mj: float | None) -> str:
@@ -71,6 +75,13 @@ TRIAL_MEASURES = (
         brief=True,
         timed=True,
     ),
+    TrialMeasure(
+        "For an image",
+        "the median over the images that a run takes at once: what trials are compared by",
+        lambda trial: format_duration(trial.median_image_ns),
+        timed=True,
+        batched=True,
+    ),
     TrialMeasure("95 % interval", "of the median, over laps or images", _interval, timed=True),
     TrialMeasure(
         "p5", "5 % of the runs stay below", lambda trial: format_duration(trial.p5_latency_ns), timed=True
@@ -81,9 +92,11 @@ TRIAL_MEASURES = (
     TrialMeasure(
         "p99", "99 % of the runs stay below", lambda trial: format_duration(trial.p99_latency_ns), timed=True
     ),
-    TrialMeasure("Throughput", "inferences one after the other: 1 over the median", _throughput, timed=True),
     TrialMeasure(
-        "First run", "the first inference after loading", lambda trial: format_duration(trial.first_run_ns)
+        "Throughput", "images, one run after the other: the batch over the median", _throughput, timed=True
+    ),
+    TrialMeasure(
+        "First run", "the first run after loading", lambda trial: format_duration(trial.first_run_ns)
     ),
     TrialMeasure(
         "Load", "from the artifact's file to a ready executor", lambda trial: format_duration(trial.load_ns)
@@ -98,7 +111,7 @@ TRIAL_MEASURES = (
     ),
     TrialMeasure(
         "Energy",
-        "of one inference, the idle board's among it; only where a rail feeds the whole board",
+        "of one image, the idle board's among it; only where a rail feeds the whole board",
         lambda trial: format_energy(trial.energy_mj),
     ),
     TrialMeasure(
@@ -111,7 +124,8 @@ TRIAL_MEASURES = (
 
 def known_measures(trials: Sequence[TrialSummary]) -> list[TrialMeasure]:
     """Return the measures that at least one of the trials has."""
-    return [measure for measure in TRIAL_MEASURES if any(measure.show(trial) != MISSING for trial in trials)]
+    measures = [one for one in TRIAL_MEASURES if has_batches(trials) or not one.batched]
+    return [measure for measure in measures if any(measure.show(trial) != MISSING for trial in trials)]
 
 
 def energy_sentence(trials: Sequence[TrialSummary]) -> str:

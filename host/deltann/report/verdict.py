@@ -18,6 +18,7 @@ from deltann.core.format import (
 )
 from deltann.core.run_data import RunData
 from deltann.report.answers import Answers, collect_answers
+from deltann.report.batches import has_batches
 from deltann.report.flips import judge_flips
 
 Tone = Literal["same", "changed", "failed"]
@@ -197,7 +198,8 @@ def _time_sentence(data: RunData, comparison: Comparison) -> str:
     boards = list(dict.fromkeys(trial.board for trial in real))
     ends = [_ends([trial for trial in real if trial.board == board]) for board in boards]
     fastest, slowest = max(ends, key=lambda pair: _median(pair[1]) / _median(pair[0]))
-    took = f"takes {format_duration(fastest.median_latency_ns)} (median)"
+    of = "median for an image" if has_batches(real) else "median"
+    took = f"takes {format_duration(fastest.median_image_ns)} ({of})"
     if fastest is slowest:
         return f"{fastest.label} {took}."
     tested = [pair for pair in comparison.pairs if pair.time]
@@ -261,7 +263,7 @@ def _ends(trials: list[TrialSummary]) -> tuple[TrialSummary, TrialSummary]:
 
 
 def _median(trial: TrialSummary) -> float:
-    return trial.median_latency_ns or 0.0
+    return trial.median_image_ns or 0.0
 
 
 def _change(pair: Pair) -> str:

@@ -278,6 +278,7 @@ def measurement_of(row: Row, outputs: Outputs, latencies: Any) -> Measurement:
         outputs=outputs,
         **{name: latencies[name].to_numpy() for name in TIMES},
         changed_samples=tuple(row["changed_samples"]),
+        batch=int(row["batch"] or 1),
         **{name: row[name] for name in _MEASURED},
     )
 
@@ -327,6 +328,8 @@ def _factors(row: Row) -> dict[str, str | None]:
     # A folder of before there were others says nothing of them.
     if row["device"] is None:
         factors["device"] = Device.CPU.value
+    if row["batch"] is None:
+        factors["batch"] = "1"
     if row["route"] is None:
         is_onnxruntime = row["runtime"] == Runtime.ONNXRUNTIME
         factors["route"] = USUAL_ROUTE

@@ -12,6 +12,8 @@ History of the schema
     `trials` has the factors of routes, quantisation, engines and the runtimes' own options.
 5
     `blocks` and `timings` are there: variants that took turns.
+6
+    `trials` has the factor `batch`, and `blocks` how many images each run took.
 
 A table of an older schema is read as one of this schema: the columns it lacks are null.
 """
@@ -23,7 +25,7 @@ from typing import Any
 from deltann.core.errors import MissingPackageError
 from deltann.results.tables import TABLES, Table
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 VERSION_KEY = "deltann_schema_version"
 
 

@@ -45,7 +45,7 @@ _ATTEMPT = (
 
 # Factors that came after the first version of the schema.
 _IN_4 = ("route", "quantisation", "engine", "ort_graph", "tflite_kernels", "torch_mode")
-_SINCE = {"device": 3, **dict.fromkeys(_IN_4, 4)}
+_SINCE = {"device": 3, **dict.fromkeys(_IN_4, 4), "batch": 6}
 
 _SAMPLES = Table(
     "samples",
@@ -204,14 +204,14 @@ _PREDICTIONS = Table(
 _LATENCIES = Table(
     "latencies",
     "attempt",
-    "One row for each timed run, nothing left out.",
+    "One row for each timed run, nothing left out. A run takes as many images as the trial's `batch`.",
     (
         *_ATTEMPT,
         Column("run_index", "int64", "position in the order they ran, from 0"),
         Column("round_index", "int32", "which time through the input set, from 0"),
-        Column("sample_index", "int32", "position of the input"),
+        Column("sample_index", "int32", "position of the input; of a batch the first one's"),
         Column("start_ns", "int64", "start of the run since measuring began, the board's clock", "ns"),
-        Column("latency_ns", "int64", "the executor's run alone, the board's clock", "ns"),
+        Column("latency_ns", "int64", "the executor's run alone, of all its images, the board's clock", "ns"),
     ),
 )
 
@@ -297,6 +297,7 @@ _BLOCKS = Table(
             "the executor's run alone, in the order they ran; empty where the block failed",
             "ns",
         ),
+        Column("batch", "int32", "images that each run took at once; null: 1", nullable=True, since=6),
         Column("verdict", "string", "`valid`, `suspect` or `invalid`: an invalid block counts for nothing"),
         Column("reasons", "list<string>", "why the verdict is not `valid`"),
         Column("cause", "string", "why the block failed; null where it did not", nullable=True),

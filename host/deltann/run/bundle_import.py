@@ -120,7 +120,7 @@ def _find_sent(folder: RunFolder, result: Result) -> SentBundle:
 
 def _collect(folder: RunFolder, sent: SentBundle, trial: Trial, result: Result, number: str) -> TrialEvents:
     output = sent.artifacts[trial.build_key].output
-    events = TrialEvents(output, len(folder.samples), trial.protocol.rounds)
+    events = TrialEvents(trial, output, len(folder.samples))
     for event in result.events(number):
         events.add(event)
     return events

@@ -357,7 +357,7 @@ class Checker:
         return check.explain_outputs(self._wanted, got, tried, self._source.output.dtype, form.output.dtype)
 
     def _run(self, form: Form, hypotheses: Sequence[str]) -> FormRun:
-        images = _in_layout(self._images, self._source.layout, form.layout)
+        images = in_layout(self._images, self._source.layout, form.layout)
         sets = [check.undo(name, images, form.layout) for name in hypotheses] or [images]
         return run_form(form, np.stack(sets), self._folder, self._limits)
 
@@ -370,7 +370,8 @@ class Checker:
         return match.share, list(check.check_weights(match, outputs_differ=differ))
 
 
-def _in_layout(images: Array, layout: str, wanted: str) -> Array:
+def in_layout(images: Array, layout: str, wanted: str) -> Array:
+    """Return images of one layout in another."""
     if layout == wanted:
         return images
     return np.ascontiguousarray(images.transpose((0, 2, 3, 1) if wanted == "NHWC" else (0, 3, 1, 2)))

@@ -56,10 +56,10 @@ class BuildEnded:
 
 @dataclass(frozen=True, slots=True)
 class TrialsPlanned:
-    """So many trials are left to run on each board, of so many timed runs each."""
+    """What is left to run: so many timed runs on each board, of trials over so many inputs."""
 
-    trials: Mapping[str, int]
-    runs_each: int
+    runs: Mapping[str, int]
+    inputs: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from deltann.convert.form import OnnxForm, find_form, form_key, onnx_form
 from deltann.convert.hop import HopResult, Limits, run_hop, unusable_converters, why_not
 from deltann.convert.packages import versions_of
+from deltann.convert.runners import run_form
 from deltann.convert.warm import warm_children
 from deltann.core.artifact import BuildFailure, TensorSpec
+from deltann.core.batch import batch_shape, why_not_alone
 from deltann.core.conversion import RouteRecord
 from deltann.core.converters import (
     QUANTISER,
@@ -30,7 +34,7 @@ from deltann.core.variant import Variant
 from deltann.core.words import enumerate_words
 from deltann.crew import abreast
 from deltann.paths import cache_folder
-from deltann.run.conversion import Array, Checker, Say, run_pair
+from deltann.run.conversion import Array, Checker, Say, in_layout, run_pair
 from deltann.run.source_form import absent_packages, try_form
 
 _KINDS = {Framework.TORCH: ModelKind.EXPORTED_PROGRAM, Framework.ONNX: ModelKind.ONNX}
@@ -44,12 +48,15 @@ class FormKey:
     ----------
     by_code
         Whether TVM imports the network as the code that it is, without a file between.
+    batch
+        Images that it takes at once.
     """
 
     importer: Importer
     route: str
     by_code: bool = False
     quantisation: Quantisation = Quantisation.NONE
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +125,12 @@ class Forms:
             and variant.importer is Importer.TORCH
             and self._is_own(variant.importer, variant.route)
         )
-        return FormKey(variant.importer, variant.route, by_code, variant.quantisation)
+        return FormKey(variant.importer, variant.route, by_code, variant.quantisation, variant.batch)
 
     def get(self, variant: Variant) -> Made | None:
         """Return the form of a variant, or why there is none; None when nobody has tried yet."""
         key = self.key(variant)
-        return self._by_code() if key.by_code else self._made.get(key)
+        return self._by_code(key.batch) if key.by_code else self._made.get(key)
 
     def digest(self, variant: Variant) -> str:
         """Return the hash of the form's bytes, or of all they depend on where it is not made."""
@@ -131,12 +138,13 @@ class Forms:
         if isinstance(made, StudyForm):
             return made.digest
         if self._is_plain_onnx(key):
-            return form_key(self._model)
+            return form_key(self._model, key.batch)
         route = self._route(key)
         versions = (versions_of(converter.packages, converter.python) for converter in route)
         return digest_record(
             {
                 "source": self._model.identity(),
+                "batch": key.batch,
                 "route": [(converter.name, converter.target) for converter in route],
                 "versions": {name: version for found in versions for name, version in found.items()},
             }
@@ -160,9 +168,12 @@ class Forms:
         return next((reason for converter in self._route(key) if (reason := why_not(converter))), None)
 
     def made_s(self) -> dict[str, float]:
-        """Return how long making each form took, by its digest."""
-        made = [form for form in self._made.values() if isinstance(form, StudyForm)]
-        return {form.digest: form.seconds for form in made}
+        """Return how long making each form took, by the key of its artifact."""
+        return {
+            artifact_key(form.digest, key.batch): form.seconds
+            for key, form in self._made.items()
+            if isinstance(form, StudyForm)
+        }
 
     def find(self, variants: Iterable[Variant]) -> None:
         """Look for what earlier runs have left. Nothing is made."""
@@ -181,7 +192,7 @@ class Forms:
         """
         for key in self._lacking(variants):
             if self._is_plain_onnx(key):
-                self._made[key] = self._plain_onnx()
+                self._made[key] = self._plain_onnx(batch=key.batch)
 
     def make(self, variants: Iterable[Variant], images: Array, say: Say, *, every_pair: bool = False) -> None:
         """Make the forms of the variants, every hop checked against the source.
@@ -209,20 +220,36 @@ class Forms:
             if isinstance(source, BuildFailure):
                 self._made.update(dict.fromkeys(lacking, source))
                 return
-            routed = [key for key in lacking if self._route(key)]
+            routed = [key for key in lacking if key.batch == 1 and self._route(key)]
             checker = Checker(source[0], images, self._limits) if routed or every_pair else None
-            # Quantised ONNX is made of the plain one, and so comes last.
-            for late in (False, True):
-                due = [key for key in lacking if _is_quantised_onnx(key) is late]
-                self._make_these(due, source, checker, say)
+            while lacking:
+                due = [key for key in lacking if self._base(key) not in lacking]
+                lacking = [key for key in lacking if key not in due]
+                self._make_these([key for key in due if key.batch == 1], source, checker, say)
+                for key in due:
+                    if key.batch > 1:
+                        self._made[key] = self._make_batch(key, images, say)
             if every_pair and checker is not None:
                 self._make_every_pair(source[0], checker, say)
 
     def _with_bases(self, variants: Iterable[Variant]) -> list[FormKey]:
-        """Return the forms that are lacking, and the plain ones that quantised ONNX is made of."""
-        lacking = list(self._lacking(variants))
-        bases = [_base(key) for key in lacking if _is_quantised_onnx(key)]
-        return list(dict.fromkeys([*(key for key in bases if key not in self._made), *lacking]))
+        """Return the forms that are lacking, and those that they are made of, these first."""
+        found: dict[FormKey, None] = {}
+        for lacking in self._lacking(variants):
+            chain, key = [lacking], self._base(lacking)
+            while key is not None:
+                chain.append(key)
+                key = self._base(key)
+            found |= dict.fromkeys(reversed(chain))
+        return [key for key in found if key not in self._made]
+
+    def _base(self, key: FormKey) -> FormKey | None:
+        """Return the form that one is made of, or held against; None where that is the source alone."""
+        if key.by_code or self._is_plain_onnx(key):
+            return None
+        if key.batch > 1:
+            return None if self._is_own(key.importer, key.route) else replace(key, batch=1)
+        return _unquantised(key) if _is_quantised_onnx(key) else None
 
     def _make_these(
         self, keys: Sequence[FormKey], source: tuple[Form, float], checker: Checker | None, say: Say
@@ -242,7 +269,7 @@ class Forms:
         if not route or checker is None:
             return self._fit(form, route, seconds, {}), None
         if _is_quantised_onnx(key):
-            base = self._made[_base(key)]
+            base = self._made[_unquantised(key)]
             if isinstance(base, BuildFailure):
                 return base, None
             form = _onnx_of(base)
@@ -250,6 +277,48 @@ class Forms:
         way = FrameworkPair(route[0].source, route[-1].target, Route(route), 0)
         record = run_pair(way, form, checker, self._limits, say, self.calibration)
         return self._of_record(record, route), record
+
+    def _make_batch(self, key: FormKey, images: Array, say: Say) -> Made:
+        """Return a form for several images at once, each of which gets what the form for one gives it."""
+        base_key = self._base(key)
+        if base_key is None:
+            own = self._source(key.batch)
+            return own if isinstance(own, BuildFailure) else self._fit(own[0], (), own[1], {}, key.batch)
+        base = self._made[base_key]
+        if isinstance(base, BuildFailure):
+            return base
+        say(f"Making the form {key.importer.value} for {key.batch} images at once")
+        if key.importer is not Importer.ONNX:
+            return self._convert_batch(key, base, images)
+        source = self._as_source(_form_of(base, key.importer))
+        simplify = key.quantisation is Quantisation.NONE
+        return self._plain_onnx(source, batch=key.batch, simplify=simplify)
+
+    def _convert_batch(self, key: FormKey, base: StudyForm, images: Array) -> Made:
+        """Return what a route makes of the source for so many images, held against the form for one."""
+        source = self._source(key.batch)
+        if isinstance(source, BuildFailure):
+            return source
+        form, seconds = source
+        versions: dict[str, str] = {}
+        for converter in self._route(key):
+            hop = run_hop(converter, form, cache_folder("forms"), self._limits)
+            if hop.form is None:
+                return _failure(hop)
+            form, seconds, versions = hop.form, seconds + hop.seconds, {**versions, **hop.versions}
+        reason = self._why_not_alone(form, _form_of(base, key.importer), images)
+        if reason is not None:
+            words = f"the form {key.importer.value} does not take {key.batch} images at once: {reason}"
+            return BuildFailure("", "refused", f"{words}. Take batch: 1 for it.", "", seconds)
+        return self._fit(form, (), seconds, versions, key.batch)
+
+    def _why_not_alone(self, form: Form, alone: Form, images: Array) -> str | None:
+        """Return in words how what a form gives images at once is unlike what another gives each of them."""
+        given = in_layout(images, self._model.recipe.layout, form.layout)[np.newaxis]
+        ran = [run_form(one, given, cache_folder("form-runs"), self._limits) for one in (form, alone)]
+        if ran[0].outputs is None or ran[1].outputs is None:
+            return next(one.message for one in ran if one.outputs is None).rstrip(".")
+        return why_not_alone(ran[0].outputs[0], ran[1].outputs[0])
 
     def _make_every_pair(self, source: Form, checker: Checker, say: Say) -> None:
         def convert(way: FrameworkPair) -> RouteRecord:
@@ -282,7 +351,7 @@ class Forms:
         if _is_quantised_onnx(key):
             return (quantising(QUANTISER, key.quantisation),)
         if key.quantisation is not Quantisation.NONE:
-            *before, last = self._route(_base(key))
+            *before, last = self._route(_unquantised(key))
             return (*before, quantising(last, key.quantisation))
         if self._is_own(key.importer, key.route) or self._is_plain_onnx(key):
             return ()
@@ -292,18 +361,22 @@ class Forms:
         found = routes(self._model.framework, target, 1, without=unusable_converters())
         return (found or routes(self._model.framework, target, 1))[0].converters
 
-    def _by_code(self) -> StudyForm:
+    def _by_code(self, batch: int) -> StudyForm:
         model, recipe = self._model, self._model.recipe
-        spec = TensorSpec("image", recipe.shape, recipe.dtype)
+        spec = TensorSpec("image", batch_shape(recipe.shape, batch), recipe.dtype)
         scores = TensorSpec("scores", (), recipe.dtype)
         return StudyForm(model.loader, None, model.digest, 0, spec, scores, recipe.layout, {}, 0.0)
 
-    def _plain_onnx(self, converted: ModelSource | None = None) -> Made:
-        """Return the model, or what it was converted to, as plain ONNX."""
+    def _plain_onnx(
+        self, converted: ModelSource | None = None, *, batch: int = 1, simplify: bool = True
+    ) -> Made:
+        """Return the model, or what it was converted to, as plain ONNX for so many images."""
         model, limits = converted or self._model, self._limits
         made = onnx_form(
             model,
             cache_folder("onnx"),
+            batch=batch,
+            simplify=simplify,
             deadline_s=limits.deadline_s,
             memory_limit_bytes=limits.memory_limit_bytes,
             cancelled=limits.cancelled,
@@ -311,12 +384,12 @@ class Forms:
         )
         return made if isinstance(made, BuildFailure) else _of_onnx(made, model.recipe.layout)
 
-    def _source(self) -> tuple[Form, float] | BuildFailure:
+    def _source(self, batch: int = 1) -> tuple[Form, float] | BuildFailure:
         """Return the model as every route begins with it, and the seconds that took."""
         if self._model.framework is Framework.ONNX:
-            made = self._plain_onnx()
+            made = self._plain_onnx(batch=batch)
             return made if isinstance(made, BuildFailure) else (_onnx_of(made), made.seconds)
-        result = try_form(self._model, cache_folder("forms"), self._limits)
+        result = try_form(self._model, cache_folder("forms"), self._limits, batch=batch)
         return _failure(result) if result.form is None else (result.form, result.seconds)
 
     def _of_record(self, record: RouteRecord, route: tuple[Converter, ...]) -> Made:
@@ -331,14 +404,20 @@ class Forms:
         return self._fit(record.final, route, seconds, versions)
 
     def _fit(
-        self, form: Form, route: tuple[Converter, ...], seconds: float, versions: dict[str, str]
+        self,
+        form: Form,
+        route: tuple[Converter, ...],
+        seconds: float,
+        versions: dict[str, str],
+        batch: int = 1,
     ) -> Made:
         """Return a form as trials read it, or why the recipe's images do not fit it."""
         recipe = replace(self._model.recipe, layout=form.layout)
-        if (form.input.shape, form.input.dtype) != (recipe.shape, recipe.dtype):
+        shape = batch_shape(recipe.shape, batch)
+        if (form.input.shape, form.input.dtype) != (shape, recipe.dtype):
             words = (
                 f"the converted model takes {form.input.shape} {form.input.dtype}, "
-                f"the recipe gives {recipe.shape} {recipe.dtype}"
+                f"the recipe gives {shape} {recipe.dtype}"
             )
             return BuildFailure("", "refused", words, "", seconds)
         if _becomes_plain(form, route):
@@ -364,10 +443,10 @@ class Forms:
 
     def _find(self, key: FormKey) -> StudyForm | None:
         if self._is_plain_onnx(key):
-            found = find_form(self._model, cache_folder("onnx"))
+            found = find_form(self._model, cache_folder("onnx"), key.batch)
             return _of_onnx(found, self._model.recipe.layout) if found else None
-        if _is_quantised_onnx(key):
-            return None
+        if _is_quantised_onnx(key) or key.batch > 1:
+            return None  # it is made of another form, or held against one
         route = self._route(key)
         form, folder, seconds = self._kept_source(), cache_folder("forms"), 0.0
         versions: dict[str, str] = {}
@@ -391,6 +470,11 @@ class Forms:
         return try_form(self._model, cache_folder("forms"), self._limits, only_kept=True).form
 
 
+def artifact_key(digest: str, batch: int) -> str:
+    """Return the name of an artifact that is a form's file: one that leaves its batch open is several."""
+    return digest if batch == 1 else digest_record({"file": digest, "batch": batch})
+
+
 def _becomes_plain(form: Form, route: tuple[Converter, ...]) -> bool:
     """Return whether what a route gave is simplified, as all float ONNX is."""
     # Simplifying would fold quantised weights into float ones: another model for ONNX Runtime.
@@ -398,7 +482,7 @@ def _becomes_plain(form: Form, route: tuple[Converter, ...]) -> bool:
     return bool(route) and form.framework is Framework.ONNX and not is_quantised
 
 
-def _base(key: FormKey) -> FormKey:
+def _unquantised(key: FormKey) -> FormKey:
     return replace(key, quantisation=Quantisation.NONE)
 
 
@@ -418,7 +502,11 @@ def _of_onnx(form: OnnxForm, layout: Layout) -> StudyForm:
 
 
 def _onnx_of(made: StudyForm) -> Form:
-    form = made.as_form(Importer.ONNX)
+    return _form_of(made, Importer.ONNX)
+
+
+def _form_of(made: StudyForm, importer: Importer) -> Form:
+    form = made.as_form(importer)
     if form is None:
         raise ModelError("the model has no file", where=made.model)
     return form

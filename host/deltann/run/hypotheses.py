@@ -47,7 +47,7 @@ def fit_form(recipe: Recipe, form: Form) -> Recipe:
     shape, dtype = form.input.shape, form.input.dtype
     size = shape[2] if len(shape) == 4 else 0
     fitted = fit_recipe(recipe, size, form.layout, dtype)
-    if (fitted.shape, fitted.dtype) != (shape, dtype):
+    if (fitted.shape[1:], fitted.dtype) != (shape[1:], dtype):  # however many images it takes at once
         raise ModelError(
             f"the input is {shape} {dtype}, not a square RGB image in float32 or uint8",
             where=str(form.path),
@@ -142,7 +142,7 @@ class Trier(Generic[Weighed]):
             If the form does not run.
         """
         new = [hypothesis for hypothesis in dict.fromkeys(hypotheses) if hypothesis not in self.found]
-        image_bytes = int(np.prod(self._form.input.shape)) * np.dtype(self._form.input.dtype).itemsize
+        image_bytes = int(np.prod(self._form.input.shape[1:])) * np.dtype(self._form.input.dtype).itemsize
         rows = max(1, min(len(self._prepared.images), BATCH_BYTES // image_bytes))
         at_once = max(1, BATCH_BYTES // (rows * image_bytes))
         for first in range(0, len(new), at_once):

@@ -6,6 +6,7 @@ from typing import Any
 
 from deltann.convert.hop import CODE_VERSION, HopResult, Limits, run_kept
 from deltann.convert.packages import versions_of
+from deltann.core.batch import batch_shape
 from deltann.core.errors import MissingPackageError, ModelError
 from deltann.core.form import SERVED_SUFFIX, layout_of
 from deltann.core.framework import Framework
@@ -99,14 +100,16 @@ def open_form(model: ModelSource, folder: Path, limits: Limits) -> HopResult:
     return result
 
 
-def try_form(model: ModelSource, folder: Path, limits: Limits, *, only_kept: bool = False) -> HopResult:
-    """Return how bringing a model into its form ended; with `only_kept`, as `run_kept`."""
+def try_form(
+    model: ModelSource, folder: Path, limits: Limits, *, batch: int = 1, only_kept: bool = False
+) -> HopResult:
+    """Return how bringing a model into its form for a batch ended; with `only_kept`, as `run_kept`."""
     kind = _kind_of(model)
     # What it was made of and by decides, not where it lies.
     identity: dict[str, Any] = {
         "kind": kind,
         "framework": model.framework,
-        "shape": list(model.recipe.shape),
+        "shape": list(batch_shape(model.recipe.shape, batch)),
         "dtype": model.recipe.dtype,
         "input": model.input,
         "output": model.output,

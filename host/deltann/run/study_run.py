@@ -227,8 +227,10 @@ async def _execute(
     due = [trial for trial in unsettled if trial.board not in absent]
     timing = timing_tasks(prepared, folder, absent)
     sittings, ready = await build_trials(prepared, boards, folder, attempts, due, listener, timing)
-    runs_each = len(prepared.inputs.samples) * prepared.survey.study.protocol.rounds
-    listener(TrialsPlanned(Counter(trial.board for trial in ready), runs_each))
+    inputs, runs = len(prepared.inputs.samples), Counter[str]()
+    for trial in ready:
+        runs[trial.board] += trial.timed_runs(inputs)
+    listener(TrialsPlanned(runs, inputs))
     await measure_all(list(sittings.values()), ready)
     await _suspect(prepared, folder, listener)
 

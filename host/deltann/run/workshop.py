@@ -10,6 +10,7 @@ from importlib import metadata
 from deltann.compile.build import BuildRequest, build, build_key, find_artifact, past_builds_s
 from deltann.convert.hop import Limits
 from deltann.core.artifact import Artifact, BuildFailure, CpuTarget, TensorSpec
+from deltann.core.batch import batch_shape
 from deltann.core.board import BoardFacts
 from deltann.core.converters import CONVERTERS
 from deltann.core.errors import BoardError, CompileError
@@ -24,7 +25,7 @@ from deltann.core.variant import DETECTED_CPU, TvmOptions, Variant
 from deltann.crew import HERE, Crew
 from deltann.paths import cache_folder
 from deltann.run.build import BuildJob
-from deltann.run.forms import Forms, StudyForm
+from deltann.run.forms import Forms, StudyForm, artifact_key
 from deltann.run.history import read_latencies
 from deltann.run.survey import Survey
 from deltann.study.estimate import History
@@ -86,7 +87,7 @@ class Workshop:
     def key_of(self, variant: Variant, board: BoardFacts) -> str:
         """Return the name of the artifact of a variant for a board."""
         if variant.tvm is None:
-            return self._forms.digest(variant)
+            return artifact_key(self._forms.digest(variant), variant.batch)
         return build_key(self._request(variant, variant.tvm, board))
 
     def form_of(self, variant: Variant) -> Form | None:
@@ -110,7 +111,7 @@ class Workshop:
             failure = replace(form, build_key=trial.build_key)
             return BuildJob(variant.label, lambda _: failure, cached=True)
         if variant.tvm is None:
-            artifact = _as_artifact(form, variant.runtime)
+            artifact = _as_artifact(form, trial)
             return BuildJob(variant.label, lambda _: artifact, cached=True)
         request = self._request(variant, variant.tvm, self._survey.board(trial.board))
         limits = self._survey.study.build
@@ -127,7 +128,7 @@ class Workshop:
 
     def _request(self, variant: Variant, options: TvmOptions, board: BoardFacts) -> BuildRequest:
         model, form = self._survey.model, self._forms.get(variant)
-        shape, dtype = model.recipe.shape, model.recipe.dtype
+        shape, dtype = batch_shape(model.recipe.shape, variant.batch), model.recipe.dtype
         made = form if isinstance(form, StudyForm) else None
         return BuildRequest(
             importer=variant.importer,
@@ -166,11 +167,12 @@ def _gpu_for(options: TvmOptions, board: BoardFacts) -> GpuTarget | None:
     return GpuTarget(options.device, (board.cuda_arch or "") if options.device is Device.CUDA else "")
 
 
-def _as_artifact(form: StudyForm, runtime: Runtime) -> Artifact:
+def _as_artifact(form: StudyForm, trial: Trial) -> Artifact:
+    runtime = trial.variant.runtime
     if form.path is None:
         raise CompileError("the model has no file", where=runtime.value)
     return Artifact(
-        build_key=form.digest,
+        build_key=trial.build_key,
         runtime=runtime,
         path=form.path,
         digest=form.digest,

@@ -82,6 +82,6 @@ def _estimate_measuring(
     known = sum(latency_key(trial) in latency_s for trial in trials)
     total_s = 0.0
     for trial in trials:
-        runs = trial.protocol.warmup_runs + trial.protocol.rounds * images
+        runs = trial.protocol.warmup_runs + trial.timed_runs(images)
         total_s += runs * latency_s.get(latency_key(trial), usual_s)
     return total_s, f"{known} of {len(trials)} trials by their own latency, the others by the median of all"

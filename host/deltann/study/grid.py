@@ -7,6 +7,7 @@ from itertools import product
 from deltann.core.board import BoardFacts
 from deltann.core.converters import MOST_ROUTES, find_route, routes
 from deltann.core.factors import (
+    BATCHED,
     QUANTISES,
     READS,
     USUAL_ROUTE,
@@ -51,17 +52,19 @@ def make_grid(
         forms = list(_forms(runtime, factors, framework, left_out))
         if runtime is Runtime.TVM:
             compilers = list(_tvm_options(factors, left_out))
-            for (importer, route, bits), compiler, count, binding in product(
+            for (importer, route, bits, batch), compiler, count, binding in product(
                 forms, compilers, threads, factors.binding
             ):
-                variant = Variant(runtime, importer, compiler, count, binding, route, quantisation=bits)
+                variant = Variant(
+                    runtime, importer, compiler, count, binding, route, quantisation=bits, batch=batch
+                )
                 variants[variant] = None
             continue
         engines = _engines(runtime, factors, board, left_out)
-        for (importer, route, bits), engine, option, count, binding in product(
+        for (importer, route, bits, batch), engine, option, count, binding in product(
             forms, engines, factors.options(runtime), threads, factors.binding
         ):
-            variant = Variant(runtime, importer, None, count, binding, route, option, engine, bits)
+            variant = Variant(runtime, importer, None, count, binding, route, option, engine, bits, batch)
             variants[variant] = None
     left_out.update(dict.fromkeys(_useless_routes(factors.route, framework, variants)))
     return list(variants), list(left_out)
@@ -69,8 +72,8 @@ def make_grid(
 
 def _forms(
     runtime: Runtime, factors: FactorValues, framework: Framework, left_out: dict[LeftOut, None]
-) -> Iterator[tuple[Importer, str, Quantisation]]:
-    """Return the forms that a runtime, or TVM's importers, are to read: importer, route to it, and bits."""
+) -> Iterator[tuple[Importer, str, Quantisation, int]]:
+    """Return the forms that a runtime, or TVM's importers, are to read: importer, route, bits and batch."""
     importers = factors.importer if runtime is Runtime.TVM else (READS[runtime],)
     for importer in importers:
         found = list(dict.fromkeys(_routes_to(importer, factors.route, framework)))
@@ -78,7 +81,33 @@ def _forms(
             name = f"tvm/{importer.value}" if runtime is Runtime.TVM else runtime.value
             left_out[LeftOut(name, f"no route of the study ends at {importer.value}")] = None
         possible = list(_quantisations(importer, factors, framework, left_out))
-        yield from ((importer, route, bits) for route in found for bits in possible)
+        batches = list(_batches(runtime, importer, factors, framework, left_out))
+        yield from product((importer,), found, possible, batches)
+
+
+def _batches(
+    runtime: Runtime,
+    importer: Importer,
+    factors: FactorValues,
+    framework: Framework,
+    left_out: dict[LeftOut, None],
+) -> Iterator[int]:
+    for batch in factors.batch:
+        reason = None if batch == 1 else _why_no_batch(importer, framework)
+        if reason is None:
+            yield batch
+        else:
+            name = f"tvm/{importer.value}" if runtime is Runtime.TVM else runtime.value
+            left_out[LeftOut(f"{name}/b{batch}", f"{reason}: take batch: 1 for {name}")] = None
+
+
+def _why_no_batch(importer: Importer, framework: Framework) -> str | None:
+    """Return why a form cannot take several images at once, None when it can."""
+    if importer not in BATCHED:
+        return f"the form {importer.value} takes one image at a time here"
+    if importer is Importer.TORCH and framework not in (Framework.TORCH, Framework.ONNX):
+        return f"a {framework} model becomes a torch program of one image at a time here"
+    return None
 
 
 def _quantisations(

@@ -8,6 +8,7 @@ from typing import Any
 from deltann.core.board import BoardFacts
 from deltann.core.errors import StudyError
 from deltann.core.factors import BOARD_FACTOR, FACTOR_NAMES, READS, TVM_IMPORTERS, Device, Importer, Runtime
+from deltann.core.format import plural
 from deltann.core.gpu import NVRTC_PACKAGE, why_no_cuda
 from deltann.core.hashing import digest_record, short
 from deltann.core.model import ModelSource
@@ -158,6 +159,7 @@ def make_plan(
         ),
         warnings=(
             *_warn_of_boards(runnable, boards),
+            *_warn_of_batches(runnable, images),
             *_warn_of_timing(runnable, boards, study.timing),
             *_warn_of_pairs(factors, pairs),
         ),
@@ -191,7 +193,7 @@ class _Planner:
         for variant in variants:
             identity = variant_id(variant, self._model_digest, self._tool_versions)
             missing = self._why_missing(variant, board)
-            build = (variant.runtime, variant.importer, variant.route, variant.quantisation, variant.tvm)
+            build = (*_form_of(variant), variant.runtime, variant.tvm)
             if missing is None and build not in build_keys:
                 build_keys[build] = self._build_key_of(variant, board)
             trials.append(
@@ -221,7 +223,7 @@ class _Planner:
         reason = board.why_no_runtime(runtime, variant.engine)
         if reason is not None:
             return f"board {board.name} cannot run {runtime}: {reason}"
-        form = (variant.runtime is Runtime.TVM, variant.importer, variant.route, variant.quantisation)
+        form = _form_of(variant)
         if form not in self._forms:
             self._forms[form] = self._why_no_form(variant)
         if self._forms[form] is not None:
@@ -242,6 +244,12 @@ class _Planner:
         if device is Device.CUDA and NVRTC_PACKAGE not in self._tool_versions:
             return f"the package {NVRTC_PACKAGE} is not installed; pip install 'deltann[cuda]' has it"
         return None
+
+
+def _form_of(variant: Variant) -> tuple[object, ...]:
+    """Return what tells apart the forms of the model that variants read."""
+    is_compiled = variant.runtime is Runtime.TVM
+    return is_compiled, variant.importer, variant.route, variant.quantisation, variant.batch
 
 
 def _find_boards(study: Study, boards: Sequence[BoardFacts]) -> list[BoardFacts]:
@@ -268,6 +276,16 @@ def _warn_of_boards(trials: Sequence[Trial], boards: Sequence[BoardFacts]) -> li
         if threads and board.emulated:
             warnings.append(f"board {board.name} is emulated: its labels count, its times are no evidence.")
     return warnings
+
+
+def _warn_of_batches(trials: Sequence[Trial], images: int | None) -> Iterator[str]:
+    """Say that a run takes images again where a batch is larger than their number."""
+    most = max((trial.variant.batch for trial in trials), default=1)
+    if images is not None and most > images:
+        yield (
+            f"a batch of {most} is larger than the data set of {plural(images, 'image')}: "
+            "a run of it takes the images again and again until it is full."
+        )
 
 
 def _turns_s(trials: Sequence[Trial], boards: Sequence[BoardFacts], timing: Timing | None) -> float:

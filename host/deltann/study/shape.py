@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from deltann.core.factors import (
+    MAX_BATCH,
     OWN_ENGINE,
     TVM_IMPORTERS,
     USUAL_ROUTE,
@@ -262,6 +263,7 @@ class FactorsShape(Shape):
     ort_graph: Values[OrtGraphName] = [OrtGraph.ALL]
     tflite_kernels: Values[TfliteKernelsName] = [TfliteKernels.DEFAULT]
     torch_mode: Values[TorchModeName] = [TorchMode.EXPORTED]
+    batch: Values[Annotated[int, Field(ge=1, le=MAX_BATCH)]] = [1]
     threads: Values[Annotated[int, Field(ge=1, le=MAX_THREADS)]] | None = None
     binding: Values[BindingName] = [Binding.NONE]
 

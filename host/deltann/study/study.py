@@ -74,6 +74,7 @@ class FactorValues:
     ort_graph: tuple[OrtGraph, ...]
     tflite_kernels: tuple[TfliteKernels, ...]
     torch_mode: tuple[TorchMode, ...]
+    batch: tuple[int, ...]
     threads: tuple[int, ...] | None
     binding: tuple[Binding, ...]
 
@@ -209,6 +210,7 @@ def study_from_options(
     runtimes: Sequence[str] = (),
     importers: Sequence[str] = (),
     devices: Sequence[str] = (),
+    batches: Sequence[int] = (),
     threads: Sequence[int] = (),
     boards: Sequence[str] = (),
     recipe: str | None = None,
@@ -233,6 +235,7 @@ def study_from_options(
         "runtime": runtimes,
         "importer": importers,
         "device": devices,
+        "batch": batches,
         "threads": threads,
     }
     value = {
@@ -259,6 +262,7 @@ _OPTIONS: dict[Location, str] = {
     ("factors", "runtime"): "--runtimes",
     ("factors", "importer"): "--importers",
     ("factors", "device"): "--devices",
+    ("factors", "batch"): "--batch",
     ("factors", "threads"): "--threads",
     ("protocol", "rounds"): "--rounds",
     ("timing",): "--timing",
@@ -331,6 +335,7 @@ def _make_factors(shape: FactorsShape, source: Origin) -> FactorValues:
         ort_graph=tuple(shape.ort_graph),
         tflite_kernels=tuple(shape.tflite_kernels),
         torch_mode=tuple(shape.torch_mode),
+        batch=tuple(shape.batch),
         threads=tuple(shape.threads) if shape.threads else None,
         binding=tuple(shape.binding),
     )

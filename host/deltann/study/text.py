@@ -121,6 +121,7 @@ def _factors(factors: FactorValues) -> dict[str, Any]:
         "ort_graph": [value.value for value in factors.ort_graph],
         "tflite_kernels": [value.value for value in factors.tflite_kernels],
         "torch_mode": [value.value for value in factors.torch_mode],
+        "batch": list(factors.batch),
         "binding": [binding.value for binding in factors.binding],
     }
     if factors.threads is not None:

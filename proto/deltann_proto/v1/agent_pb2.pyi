@@ -568,7 +568,7 @@ class InputSet(_message.Message):
     LOOKUP_FIELD_NUMBER: _builtins.int
     CHANNEL_AXIS_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
-    """blob of `count` uint8 tensors of the input's shape"""
+    """blob of `count` uint8 tensors of the input's shape, a batch of 1 each"""
     count: _builtins.int
     lookup: _builtins.bytes
     """float32 little-endian (channels, 256): what each pixel value stands for. Empty: feed uint8 as it is."""
@@ -710,6 +710,7 @@ class RunTrialRequest(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     trial_id: _builtins.str
     runtime: _builtins.str
@@ -730,6 +731,8 @@ class RunTrialRequest(_message.Message):
     """what computes: cpu, cuda, opencl; empty: cpu"""
     engine: _builtins.str
     """a Python environment that Describe names; empty: the agent's own"""
+    batch: _builtins.int
+    """images that one run takes at once: the first axis of input and output; 0: as 1"""
     @_builtins.property
     def input(self) -> Global___Tensor: ...
     @_builtins.property
@@ -763,10 +766,11 @@ class RunTrialRequest(_message.Message):
         device: _builtins.str = ...,
         engine: _builtins.str = ...,
         options: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        batch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "inputs", b"inputs", "needs", b"needs", "output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_digest", b"artifact_digest", "binding", b"binding", "deadline_s", b"deadline_s", "device", b"device", "engine", b"engine", "input", b"input", "inputs", b"inputs", "kernels", b"kernels", "lease_id", b"lease_id", "memory_limit_bytes", b"memory_limit_bytes", "needs", b"needs", "options", b"options", "output", b"output", "rounds", b"rounds", "runtime", b"runtime", "threads", b"threads", "trial_id", b"trial_id", "warmup_runs", b"warmup_runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_digest", b"artifact_digest", "batch", b"batch", "binding", b"binding", "deadline_s", b"deadline_s", "device", b"device", "engine", b"engine", "input", b"input", "inputs", b"inputs", "kernels", b"kernels", "lease_id", b"lease_id", "memory_limit_bytes", b"memory_limit_bytes", "needs", b"needs", "options", b"options", "output", b"output", "rounds", b"rounds", "runtime", b"runtime", "threads", b"threads", "trial_id", b"trial_id", "warmup_runs", b"warmup_runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1086,9 +1090,9 @@ class Batch(_message.Message):
     round: _builtins.int
     """from 0"""
     first_index: _builtins.int
-    """index in the input set of the first run"""
+    """index in the input set of the first image; each run takes the trial's batch of images"""
     outputs: _builtins.bytes
-    """round 0 only: the output tensors, one after the other"""
+    """Round 0 only: the outputs of each image, one after the other. More than a message holds comes before its runs."""
     @_builtins.property
     def start_ns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """start of each run since measuring began"""
@@ -1099,7 +1103,7 @@ class Batch(_message.Message):
 
     @_builtins.property
     def changed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """later rounds: indices whose output differs from round 0"""
+        """later rounds: indices of images whose output differs from round 0"""
 
     def __init__(
         self,

@@ -82,6 +82,14 @@ def test_a_block_can_go_through_the_inputs(order):
     assert emitted[1].first_index == 3
 
 
+def test_a_block_of_batches_goes_through_the_inputs_batch_by_batch(order):
+    batched = replace(order, batch=3, input_shape=(3, 4), output_shape=(1, 2))
+    seen, emitted, _ = asked(batched, frames.Block(3, 0, True, 3))
+    # The first image of each run: 4, 5, 1, then 2, 3, 4, then 5, 1, 2.
+    assert seen[3:] == [4, 4, 2, 5]
+    assert len(emitted[1].latency_ns) == 3
+
+
 def test_another_order_ends_the_blocks(order):
     _, _, following = asked(order, frames.Block(1, 0, False, 0), order)
     assert following == order

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,20 @@ def test_without_a_table_the_bytes_are_the_input(tmp_path):
     with InputSet(order(tmp_path / "inputs", (1, 3, 2, 4), None, 0, "uint8")) as inputs:
         inputs.fill(1)
         np.testing.assert_array_equal(inputs.buffer, pixels[1])
+
+
+@pytest.mark.parametrize("kind", ["same", "different", "scaled"])
+@pytest.mark.parametrize(("shape", "axis"), [((3, 13, 14), 1), ((13, 14, 3), 3)])
+def test_a_batch_has_the_same_values_as_its_images_alone(tmp_path, kind, shape, axis):
+    pixels = np.random.default_rng(1).integers(0, 256, (5, *shape), dtype=np.uint8)
+    pixels.tofile(tmp_path / "inputs")
+    alone = replace(order(tmp_path / "inputs", (1, *shape), tables(kind), axis), count=5)
+    with InputSet(alone) as single, InputSet(replace(alone, batch=4, input_shape=(4, *shape))) as batch:
+        for first in (0, 4, 2):
+            batch.fill(first)
+            for place in range(4):
+                single.fill((first + place) % 5)
+                np.testing.assert_array_equal(batch.buffer[place], single.buffer[0])
 
 
 def test_a_file_that_ends_too_early_is_an_error(tmp_path):

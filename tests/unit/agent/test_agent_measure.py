@@ -196,3 +196,70 @@ def test_it_waits_no_more_often_than_it_is_to(inputs, monkeypatch):
     run(order(inputs, rounds=5), Slow(), lambda: waited.append(time.perf_counter()))
     assert 2 <= len(waited) < 5 * COUNT
     assert min(second - first for first, second in pairwise(waited)) >= 0.05
+
+
+class BatchExecutor(FakeExecutor):
+    """Gives the first two values of each image of its batch, and keeps which images each run took."""
+
+    def __init__(self, outputs=None):
+        super().__init__(outputs)
+        self.taken = []
+
+    def run(self):
+        changed = self.outputs.get(self.runs)
+        super().run()
+        self.output = self.array[:, :2].copy() if changed is None else changed
+        self.taken.append((self.array[:, 0] // 4).tolist())
+
+
+def in_batches_of(size, inputs, **changes):
+    return order(inputs, **{"batch": size, "input_shape": (size, 4), "output_shape": (size, 2), **changes})
+
+
+def batches_of(sent):
+    return [frame for frame in sent if isinstance(frame, frames.Batch)]
+
+
+ALL_OUTPUTS = bytes(value for index in range(COUNT) for value in (4 * index, 4 * index + 1))
+
+
+def test_a_batch_takes_the_next_images_and_the_last_run_is_filled_up_with_the_first(inputs):
+    executor = BatchExecutor()
+    first, second = batches_of(run(in_batches_of(4, inputs, rounds=2), executor))
+    assert executor.taken[1 + 3 :] == [[0, 1, 2, 3], [4, 5, 0, 1]] * 2
+    # One latency a run, one output an image: the images that filled the last run up give none.
+    assert [len(part.latency_ns) for part in (first, second)] == [2, 2]
+    assert first.payload == ALL_OUTPUTS
+    assert (second.payload, second.changed) == (b"", ())
+
+
+def test_a_batch_larger_than_the_set_has_its_images_again_and_again(inputs):
+    executor = BatchExecutor()
+    (only,) = batches_of(run(in_batches_of(2 * COUNT + 1, inputs), executor))
+    assert executor.taken[-1] == [*range(COUNT), *range(COUNT), 0]
+    assert (len(only.latency_ns), only.payload) == (1, ALL_OUTPUTS)
+
+
+def test_batches_are_sent_with_the_index_of_their_first_image(inputs, monkeypatch):
+    monkeypatch.setattr(measure, "BATCH_NS", 0)
+    sent = batches_of(run(in_batches_of(4, inputs, rounds=2), BatchExecutor()))
+    assert [(part.round, part.first_index, len(part.payload)) for part in sent] == [
+        *[(0, 0, 8), (0, 4, 4)],
+        *[(1, 0, 0), (1, 4, 0)],
+    ]
+
+
+def test_of_a_batch_only_the_images_that_changed_are_named(inputs):
+    changed = np.array([[0, 1], [4, 5], [99, 99], [12, 13]], np.uint8)
+    of_filler = np.array([[16, 17], [20, 21], [99, 99], [99, 99]], np.uint8)
+    before = 1 + 3
+    executor = BatchExecutor({before + 2: changed, before + 3: of_filler})
+    _, second = batches_of(run(in_batches_of(4, inputs, rounds=2), executor))
+    assert second.changed == (2,)
+
+
+def test_outputs_that_no_message_holds_go_before_their_runs(inputs, monkeypatch):
+    monkeypatch.setattr(measure, "MOST_PAYLOAD_BYTES", 5)
+    sent = batches_of(run(in_batches_of(6, inputs), BatchExecutor()))
+    assert [(len(part.latency_ns), len(part.payload)) for part in sent] == [(0, 5), (0, 5), (1, 2)]
+    assert b"".join(part.payload for part in sent) == ALL_OUTPUTS

@@ -19,17 +19,21 @@ def samples(count: int, classes: Sequence[int | None] = ()) -> tuple[Sample, ...
 
 
 def measured(
-    outputs: np.ndarray, latencies: np.ndarray | None = None, rounds: int = 1, changed: tuple[int, ...] = ()
+    outputs: np.ndarray,
+    latencies: np.ndarray | None = None,
+    rounds: int = 1,
+    changed: tuple[int, ...] = (),
+    batch: int = 1,
 ) -> Measurement:
-    count = len(outputs)
+    firsts = np.arange(0, len(outputs), batch, dtype=np.int32)
     if latencies is None:
-        latencies = np.full(count * rounds, 10_000_000)
+        latencies = np.full(len(firsts) * rounds, 10_000_000)
     return Measurement(
         outputs=outputs,
         latency_ns=np.asarray(latencies, np.int64),
         start_ns=np.cumsum(latencies, dtype=np.int64),
-        round_index=np.repeat(np.arange(rounds, dtype=np.int32), count),
-        sample_index=np.tile(np.arange(count, dtype=np.int32), rounds),
+        round_index=np.repeat(np.arange(rounds, dtype=np.int32), len(firsts)),
+        sample_index=np.tile(firsts, rounds),
         changed_samples=changed,
         runtime_version="1",
         threads_source="",
@@ -40,13 +44,14 @@ def measured(
         measuring_ns=0,
         running_ns=0,
         peak_rss_bytes=0,
+        batch=batch,
     )
 
 
 def result(trial_id: str, measurement: Measurement | None, **changes) -> TrialResult:
     """A trial of TVM at O0; `changes` name factors or fields."""
     factors = {"runtime": "tvm", "importer": "onnx", "level": "O0", "threads": "1", "board": "local"}
-    factors |= {name: changes.pop(name) for name in list(changes) if name in factors}
+    factors |= {name: changes.pop(name) for name in list(changes) if name in (*factors, "batch")}
     trial = TrialResult(
         trial_id=trial_id,
         variant_id=f"v{trial_id}",

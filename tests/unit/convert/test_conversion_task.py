@@ -10,6 +10,7 @@ REQUEST = {
     "mean": [0, 100, 200],
     "std": [1, 2, 4],
     "channel_axis": 1,
+    "batch": 1,
 }
 IMAGES = [np.array([[0.0, 1.0]], np.float32), np.array([[5.0, -5.0]], np.float32)]
 

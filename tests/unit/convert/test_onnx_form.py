@@ -261,3 +261,18 @@ def test_efficientnet_lite0_names_what_the_photographs_show(lite0, tmp_path):
     right = sum(sample.class_index == answer for sample, answer in zip(inputs.samples, answers, strict=True))
     assert len(answers) == 20
     assert right >= 17
+
+
+def test_a_form_for_several_images_gives_each_what_it_gets_alone(tmp_path):
+    source = small_network(tmp_path)
+    alone = onnx_form(source, tmp_path / "forms", deadline_s=DEADLINE_S)
+    form = onnx_form(source, tmp_path / "forms", batch=3, deadline_s=DEADLINE_S)
+    assert isinstance(form, OnnxForm), form
+    assert (form.input.shape, form.output.shape) == ((3, 3, 8, 8), (3, 4))
+    images = np.random.default_rng(1).normal(size=(3, 3, 8, 8)).astype(np.float32)
+    sessions = [ort.InferenceSession(one.path) for one in (form, alone)]
+    (together,) = sessions[0].run(None, {"x": images})
+    one_by_one = [sessions[1].run(None, {"x": image[None]})[0] for image in images]
+    np.testing.assert_allclose(together, np.concatenate(one_by_one), rtol=1e-5)
+    assert form_key(source, 3) != form_key(source)
+    assert onnx_form(source, tmp_path / "forms", batch=3, deadline_s=DEADLINE_S) == form

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import results_records as records
 from results_records import TRIALS
 
@@ -21,6 +23,7 @@ FULL = Block(
     peak_rss_bytes=2**30,
     verdict=Verdict.SUSPECT,
     reasons=("the clock was 5 MHz, after 9",),
+    batch=8,
 )
 BARE = Block(
     place=Place("local", TRIALS[1], twin=True, lap=0, turn=0, launch=0, phase=Phase.SOAK),
@@ -52,6 +55,17 @@ def test_blocks_are_read_back_as_they_were_written_and_in_their_order(make_folde
     assert reopened.timings() == (END,)
     data = reopened.load()
     assert (data.blocks, data.timings) == ((FULL, BARE, BARE), (END,))
+
+
+def test_blocks_of_before_batches_took_one_image_a_run(make_folder):
+    import pyarrow.parquet as pq
+
+    folder = make_folder(4)
+    folder.write_blocks("local", [FULL])
+    (file,) = folder.path.glob("tables/blocks/*.parquet")
+    older = pq.read_table(file).drop_columns(["batch"])
+    pq.write_table(older.replace_schema_metadata({"deltann_schema_version": "5"}), file)
+    assert folder.blocks("local") == (replace(FULL, batch=1),)
 
 
 def test_a_board_whose_name_begins_like_another_has_its_own_blocks(make_folder):

@@ -309,7 +309,10 @@ def test_table_of_another_version_or_shape_is_refused(make_folder):
             folder.load()
 
 
-NEW_FACTORS = ["device", "route", "quantisation", "engine", "ort_graph", "tflite_kernels", "torch_mode"]
+NEW_FACTORS = [
+    *("device", "route", "quantisation", "engine", "ort_graph", "tflite_kernels", "torch_mode"),
+    "batch",
+]
 
 
 def make_older(folder: RunFolder) -> None:
@@ -345,6 +348,7 @@ def test_folder_of_an_older_schema_is_read_and_continued(make_folder):
     for name in NEW_FACTORS:
         assert old.factors[name] == new.factors[name], name
     assert (old.factors["device"], old.factors["route"]) == ("cpu", "usual")
+    assert (old.factors["batch"], old.batch, old.measurement.batch) == ("1", 1, 1)
     top = "select attempt, cpu_freq_mhz, power_mode, rails['VDD_IN'] from telemetry "
     top += "where phase != 'after' order by reading_index, trial_id"
     assert connect(reopened).sql(top).fetchall() == [

@@ -416,3 +416,52 @@ def test_a_tflite_file_is_not_quantised_again(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, factors, model=model, boards=(EVERYTHING,))
     assert labels(plan) == ["tflite/tflite/1t"]
     assert "when it is made" in plan.left_out[0].reason
+
+
+def test_batch_is_a_factor_of_the_forms_that_take_several_images(tmp_path: Path) -> None:
+    factors = {"runtime": ["tvm", "onnxruntime", "tflite", "tensorflow"], "batch": [1, 8], "threads": 1}
+    plan = plan_of(tmp_path, factors, boards=(EVERYTHING,))
+    assert labels(plan) == [
+        "tvm/onnx/O3/1t",
+        "tvm/onnx/O3/b8/1t",
+        "onnxruntime/onnx/1t",
+        "onnxruntime/onnx/b8/1t",
+        "tflite/tflite/1t",
+        "tensorflow/tf/1t",
+    ]
+    assert [(item.what, item.reason) for item in plan.left_out] == [
+        ("tflite/b8", "the form tflite takes one image at a time here: take batch: 1 for tflite"),
+        ("tensorflow/b8", "the form tf takes one image at a time here: take batch: 1 for tensorflow"),
+    ]
+    assert plan.pairs["batch"] == 2
+    assert plan.counts.builds == len(plan.trials)
+
+
+def test_only_batches_that_no_form_takes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="takes one image at a time here: take batch: 1 for tflite"):
+        plan_of(tmp_path, {"runtime": "tflite", "batch": 4, "threads": 1}, boards=(EVERYTHING,))
+
+
+def test_a_model_of_another_framework_becomes_no_torch_program_of_a_batch(tmp_path: Path) -> None:
+    model = replace(ONNX_MODEL, framework=Framework.KERAS)
+    factors = {"runtime": ["onnxruntime", "torch"], "batch": [1, 2], "threads": 1}
+    plan = plan_of(tmp_path, factors, model=model, boards=(EVERYTHING,))
+    assert labels(plan) == ["onnxruntime/onnx/1t", "onnxruntime/onnx/b2/1t", "torch/torch/1t"]
+    assert "one image at a time" in plan.left_out[0].reason
+
+
+def test_a_batch_larger_than_the_data_set_is_said(tmp_path: Path) -> None:
+    factors = {"runtime": "onnxruntime", "batch": [1, 8], "threads": 1}
+    (warning,) = plan_of(tmp_path, factors, images=6).warnings
+    assert warning.startswith("a batch of 8 is larger than the data set of 6 images:")
+    assert plan_of(tmp_path, factors, images=8).warnings == ()
+
+
+def test_a_batch_takes_fewer_runs(tmp_path: Path) -> None:
+    factors = {"runtime": "onnxruntime", "batch": [1, 4], "threads": 1}
+    one, four = plan_of(tmp_path, factors, protocol={"rounds": 3}).trials
+    assert (one.timed_runs(6), four.timed_runs(6), four.timed_runs(8)) == (18, 6, 6)
+    assert one.variant_id != four.variant_id
+    history = History(latency_s={latency_key(one): 1.0, latency_key(four): 2.0})
+    plan = plan_of(tmp_path, factors, protocol={"rounds": 3, "warmup_runs": 1}, history=history, images=6)
+    assert plan.estimate.measuring_s == (18 + 1) * 1.0 + (6 + 1) * 2.0

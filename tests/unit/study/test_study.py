@@ -50,6 +50,7 @@ factors:
   mcpu: [detected, x86-64-v3]
   mattr: [[], [-fma]]
   fast_math: [false, true]
+  batch: [1, 8]
   threads: 2
   binding: [none, cores]
 boards: [local]
@@ -93,6 +94,7 @@ def test_defaults(tmp_path: Path) -> None:
         ort_graph=(OrtGraph.ALL,),
         tflite_kernels=(TfliteKernels.DEFAULT,),
         torch_mode=(TorchMode.EXPORTED,),
+        batch=(1,),
         threads=None,
         binding=(Binding.NONE,),
     )
@@ -122,6 +124,7 @@ def test_everything(tmp_path: Path) -> None:
     )
     assert study.factors.passes == (PassEdits(), PassEdits(("FuseOps", "FuseTIR")))
     assert study.factors.mattr == ((), ("-fma",))
+    assert study.factors.batch == (1, 8)
     assert study.factors.threads == (2,)
     assert study.factors.binding == (Binding.NONE, Binding.CORES)
     assert study.protocol == TimingProtocol(3, 2, 600.0, 2**31, kernels=True)
@@ -210,6 +213,15 @@ def test_word_for_a_model_is_a_path_where_there_is_such_a_file(tmp_path: Path) -
         (LEAST + "factors: [O1]", 4, "'factors' is no mapping", "keys and values"),
         (LEAST + "factors:\n  level: O0\n  passes: {drop: FuseOps}", 6, "fit none of the levels O0", ""),
         (LEAST + "factors: {llvm_opt: 4}", 4, "4 is not right for 'llvm_opt'", "less than or equal to 3"),
+        (LEAST + "factors: {batch: 0}", 4, "0 is not right for 'batch'", "greater than or equal to 1"),
+        (
+            LEAST + "factors: {batch: [1, 1025]}",
+            4,
+            "1025 is not right for 'batch'",
+            "less than or equal to 1024",
+        ),
+        (LEAST + "factors: {batch: 1.5}", 4, "1.5 is not right for 'batch'", "integer"),
+        (LEAST + "factors: {batch: [4, 4]}", 4, "'4' is given twice", "Keep one"),
         (LEAST + "factors: {threads: 0}", 4, "0 is not right for 'threads'", "greater than or equal to 1"),
         (LEAST + "factors: {threads: two}", 4, "'two' is not right for 'threads'", "integer"),
         (LEAST + "factors: {fast_math: on}", 4, "'on' is not right for 'fast_math'", "boolean"),
@@ -288,6 +300,7 @@ def test_options() -> None:
         levels=["O0", "O3"],
         runtimes=["tvm"],
         importers=["torch"],
+        batches=[1, 8],
         threads=[1, 2],
         recipe="torchvision",
         limit=7,
@@ -299,6 +312,7 @@ def test_options() -> None:
     assert study.factors.level == ("O0", "O3")
     assert study.factors.runtime == (Runtime.TVM,)
     assert study.factors.importer == (Importer.TORCH,)
+    assert study.factors.batch == (1, 8)
     assert study.factors.threads == (1, 2)
     assert study.protocol.rounds == 4
 
@@ -322,6 +336,7 @@ def test_folder_of_images_needs_no_slash(tmp_path: Path, monkeypatch: pytest.Mon
         ({"levels": ["O9"]}, "--levels", "unknown level 'O9'"),
         ({"runtimes": ["tvn"]}, "--runtimes", "unknown runtime 'tvn'"),
         ({"importers": ["onxx"]}, "--importers", "unknown importer 'onxx'"),
+        ({"batches": [0]}, "--batch", "0 is not right for 'batch'"),
         ({"threads": [0]}, "--threads", "0 is not right for 'threads'"),
         ({"limit": 0}, "--limit", "0 is not right for 'limit'"),
         ({"rounds": 0}, "--rounds", "0 is not right for 'rounds'"),
@@ -385,6 +400,7 @@ FACTORS = st.builds(
     ort_graph=some(st.sampled_from(OrtGraph)),
     tflite_kernels=some(st.sampled_from(TfliteKernels)),
     torch_mode=some(st.sampled_from(TorchMode)),
+    batch=some(st.integers(1, 1024), max_size=3),
     threads=st.none() | some(st.integers(1, 64), max_size=3),
     binding=some(st.sampled_from(Binding)),
 ).filter(fits_a_level)

@@ -55,10 +55,10 @@ def only_float(request: dict[str, Any]) -> None:
         raise ModelError(f"this converter writes float32 alone, not {bits}", hint="Name another in the route")
 
 
-def random_images(spec: TensorSpec, count: int = 2, seed: int = 20_240_229) -> Array:
-    """Return seeded random inputs of a spec: (count, *shape without the batch)."""
+def random_images(spec: TensorSpec, count: int | None = None, seed: int = 20_240_229) -> Array:
+    """Return seeded random inputs of a spec, as many as its batch: (count, *shape without the batch)."""
     random = np.random.default_rng(seed)
-    shape = (count, *spec.shape[1:])
+    shape = spec.shape if count is None else (count, *spec.shape[1:])
     if spec.dtype == "uint8":
         return random.integers(0, 256, shape, np.uint8)
     return random.uniform(-1, 1, shape).astype(spec.dtype)
@@ -78,7 +78,7 @@ def save_program(module: Any, given: TensorSpec, path: Path) -> tuple[TensorSpec
     """Write a torch module as an exported program and return its input and output."""
     import torch
 
-    example = torch.from_numpy(random_images(given, 1))
+    example = torch.from_numpy(random_images(given))
     with torch.no_grad():
         program = torch.export.export(module.eval(), (example,), strict=False)
     torch.export.save(program, path)
@@ -184,19 +184,27 @@ def saved_model_specs(folder: Path, given: TensorSpec | None = None) -> tuple[Te
 
 
 def chosen_shape(dims: Sequence[int | None] | None, given: TensorSpec | None) -> tuple[int, ...]:
-    """Return the shape of an image input with a batch of 1; a recipe's size stands where the file has none.
+    """Return the shape of an image input; a recipe's size stands where the file has none.
+
+    Its batch is 1, or that of `given`.
 
     Raises
     ------
     ModelError
-        If it is no image, or anything but the batch is open and no recipe is given.
+        If it is no image, anything but the batch is open and no recipe is given, or the batch is another one.
     """
     if dims is None or len(dims) != 4:
         words = "no declared number of dimensions" if dims is None else f"{len(dims)} dimensions"
         raise ModelError(f"the input has {words}, an image has 4", hint="Export the model for images")
     is_open = [not size or size < 0 for size in dims]
+    batch = given.shape[0] if given else 1
+    if batch > 1 and not is_open[0] and dims[0] != batch:
+        raise ModelError(
+            f"the model takes a batch of {dims[0]} alone, not of {batch}",
+            hint="Export it with a batch that is left open, or take batch: 1",
+        )
     if not any(is_open[1:]):
-        return (1, *(int(size) for size in dims[1:] if size))
+        return (batch, *(int(size) for size in dims[1:] if size))
     if given is None:
         shown = ", ".join("?" if free else str(size) for size, free in zip(dims, is_open, strict=True))
         raise ModelError(
@@ -208,4 +216,4 @@ def chosen_shape(dims: Sequence[int | None] | None, given: TensorSpec | None) ->
     if not is_open[1] and is_open[3]:
         usual = (1, 3, side, side)
     chosen = zip(dims[1:], usual[1:], is_open[1:], strict=True)
-    return (1, *(wanted if free else int(size or 0) for size, wanted, free in chosen))
+    return (batch, *(wanted if free else int(size or 0) for size, wanted, free in chosen))

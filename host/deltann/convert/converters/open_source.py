@@ -23,7 +23,8 @@ from deltann.convert.converters.files import (
 from deltann.convert.converters.tflite import tflite_specs
 from deltann.convert.graph import fix_signature
 from deltann.core.artifact import TensorSpec
-from deltann.core.errors import ModelError
+from deltann.core.batch import MOST_CHECKED, taking, why_not_alone
+from deltann.core.errors import CompileError, ModelError
 from deltann.core.framework import Framework
 
 
@@ -55,11 +56,32 @@ def _network(request: dict[str, Any]) -> dict[str, Any]:
 
     made = file_of(request, Framework.TORCH)
     module = load_torch_module(request["loader"])
-    given, taken = save_program(module, spec, made)
-    example = torch.from_numpy(random_images(spec, 1))
+    with taking(spec.shape[0]):
+        given, taken = save_program(module, spec, made)
+        change = _torch_change(torch.export.load(made).module(), module, spec)
+    return answer(made, given, taken, max_abs_vs_source=change)
+
+
+def _torch_change(program: Any, module: Any, spec: TensorSpec) -> float:
+    """Return the largest difference of a program's outputs to those of a module, image by image.
+
+    Raises
+    ------
+    CompileError
+        If a batch gives the images other outputs than they get alone.
+    """
+    import torch
+
+    images = random_images(spec)
+    order = [index % MOST_CHECKED for index in range(len(images))]
     with torch.inference_mode():
-        difference = (torch.export.load(made).module()(example) - module(example)).abs().max().item()
-    return answer(made, given, taken, max_abs_vs_source=difference)
+        alone = [module(torch.from_numpy(image[np.newaxis])).numpy() for image in images[:MOST_CHECKED]]
+        together = program(torch.from_numpy(images[order])).numpy()
+    wanted = np.concatenate([alone[index] for index in order])
+    reason = why_not_alone(together, wanted) if len(images) > 1 else None
+    if reason is not None:
+        raise CompileError(reason)
+    return float(np.abs(together - wanted).max())
 
 
 def _keras_network(request: dict[str, Any]) -> dict[str, Any]:
@@ -87,10 +109,12 @@ def _program(request: dict[str, Any]) -> dict[str, Any]:
     dims = [int(size) if isinstance(size, int) else None for size in value.shape]
     shape = chosen_shape(dims, _wanted(request))
     spec = TensorSpec(str(names[0]), shape, str(value.dtype).removeprefix("torch."))
-    with torch.inference_mode():
-        taken = program.module()(torch.from_numpy(random_images(spec, 1)))
-    if not isinstance(taken, torch.Tensor):
-        raise ModelError("the exported program does not return exactly one tensor")
+    with taking(shape[0]), torch.inference_mode():
+        taken = program.module()(torch.from_numpy(random_images(spec)))
+        if not isinstance(taken, torch.Tensor):
+            raise ModelError("the exported program does not return exactly one tensor")
+        if shape[0] > 1:
+            _torch_change(program.module(), program.module(), spec)
     dtype = str(taken.dtype).removeprefix("torch.")
     return answer(made, spec, TensorSpec("scores", tuple(taken.shape), dtype))
 

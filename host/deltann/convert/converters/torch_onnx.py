@@ -24,7 +24,7 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
 
     form, options, made = source_of(request), request["options"], file_of(request, Framework.ONNX)
     names = {"input_names": [INPUT_NAME], "output_names": [OUTPUT_NAME], "opset_version": options["opset"]}
-    example = torch.from_numpy(random_images(form.input, 1))
+    example = torch.from_numpy(random_images(form.input))
     if options["dynamo"]:
         program = torch.export.load(form.path)
         torch.onnx.export(program, (example,), made, dynamo=True, external_data=False, **names)
