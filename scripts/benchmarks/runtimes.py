@@ -28,7 +28,8 @@ from deltann.models.inputs import prepare_inputs
 from deltann.models.source import open_model
 from deltann.paths import cache_folder
 from deltann.run.conversion import as_taken
-from deltann.run.forms import Forms, StudyForm
+from deltann.run.forms import Forms
+from deltann.run.study_form import StudyForm
 
 BOUND = 1.10
 FEWER = 40

@@ -1,6 +1,5 @@
 """What explains the times and the disagreement of a run: which factor, and which two together, how much."""
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from deltann.compare.grid import Grid, read_grid
 from deltann.compare.interactions import find_interactions
 from deltann.compare.laps import MIN_LAPS, counts
 from deltann.compare.times import Timing
+from deltann.compare.units import medians_of_units, run_together
 from deltann.compare.variance import Stratum, analyse_variance
 from deltann.core.block import Block
 from deltann.core.factorial import Factorial, Response, Unit
@@ -176,21 +176,13 @@ def _image_table(timings: Sequence[Timing | None], timed: Sequence[int]) -> Tabl
     Of batches, so many neighbouring images are one unit that each trial's runs fall into it whole.
     """
     known = [(index, timing) for index in timed if (timing := timings[index]) and len(timing.inputs)]
-    together = math.lcm(*(timing.batch for _, timing in known))
+    together = run_together(timing for _, timing in known)
     by_units: dict[bytes, _Columns] = defaultdict(list)
     for index, timing in known:
-        units = timing.inputs // together
-        by_units[np.unique(units).tobytes()].append((index, _median_of_units(timing, units)))
+        units = timing.inputs.astype(np.intp) // together
+        medians = medians_of_units(np.median(timing.runs, axis=1), units)
+        by_units[np.unique(units).tobytes()].append((index, medians))
     if not by_units:
         return []
     most = max(by_units.values(), key=len)
     return [([index for index, _ in most], np.log(np.stack([column for _, column in most], axis=1)))]
-
-
-def _median_of_units(timing: Timing, units: NDArray[np.int32]) -> Matrix:
-    """Return the median over the rounds and the runs of each unit; `units`, of each input, ascend."""
-    medians: Matrix = np.median(timing.runs, axis=1)
-    starts = np.flatnonzero(np.diff(units, prepend=-1))
-    if len(starts) == len(units):
-        return medians
-    return np.array([np.median(part) for part in np.split(medians, starts[1:])])

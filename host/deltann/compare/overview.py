@@ -11,7 +11,8 @@ from deltann.compare.answers import RANKINGS_KEPT_BYTES, Answers, answers_of
 from deltann.compare.comparison import reference_trial
 from deltann.compare.factorial import MOST_LAPS_MISSED, Tables, analyse_tables, lap_tables, missed_note
 from deltann.compare.summary import mark_front
-from deltann.compare.times import timing_of
+from deltann.compare.times import Timing, timing_of
+from deltann.compare.units import Units, medians_of_units, run_together, united
 from deltann.core.comparison import Comparison, Finding, Pair, Severity, TrialSummary
 from deltann.core.errors import StudyError
 from deltann.core.factorial import Factorial, Interaction, Response, Unit
@@ -168,8 +169,7 @@ def _explain_times(
     """Return what explains the times: within laps where all runs took turns, else within images."""
     tables, unit = _tables_of_laps(runs), Unit.LAP
     if tables is None:
-        columns = [_time_columns(run.data) for run in runs]
-        tables, unit = _tables_of_images(columns, images), Unit.IMAGE
+        tables, unit = _tables_of_times(runs, images), Unit.IMAGE
     timed = sum(trial.measurement is not None and not trial.emulated for trial in trials)
     note = missed_note(timed - sum(len(cells) for cells, _ in tables), unit)
     found = analyse_tables(trials, tables, Response.TIME, unit, seed, note=note)
@@ -202,8 +202,32 @@ def _tables_of_laps(runs: Sequence[ModelRun]) -> Tables | None:
     return tables or None
 
 
-def _tables_of_images(of_runs: Sequence[list[Column]], images: _Images | None) -> Tables:
-    """Return the responses by image: one table where the runs share images, else one of each run."""
+def _tables_of_times(runs: Sequence[ModelRun], images: _Images | None) -> Tables:
+    """Return the times for an image, a table as below; images that some trial ran together are one unit."""
+    timings = [_timings(run.data) for run in runs]
+    columns = [
+        [_time_column(timing, len(run.data.samples)) for timing in of_run]
+        for run, of_run in zip(runs, timings, strict=True)
+    ]
+    groups = [
+        np.arange(len(run.data.samples)) // run_together(timing for timing in of_run if timing)
+        for run, of_run in zip(runs, timings, strict=True)
+    ]
+    if images is not None:
+        groups = [united([group[rows] for group, rows in zip(groups, images.rows, strict=True)])]
+    return _tables_of_images(columns, images, groups)
+
+
+def _tables_of_images(
+    of_runs: Sequence[list[Column]], images: _Images | None, units: Sequence[Units] = ()
+) -> Tables:
+    """Return the responses by image: one table where the runs share images, else one of each run.
+
+    Parameters
+    ----------
+    units
+        Of each table's images; none where each image is one.
+    """
     tables: list[dict[int, Column]] = []
     first = 0
     for place, columns in enumerate(of_runs):
@@ -214,30 +238,41 @@ def _tables_of_images(of_runs: Sequence[list[Column]], images: _Images | None) -
             shared = {cell: column[rows] for cell, column in enumerate(columns, first)}
             tables = [{**(tables[0] if tables else {}), **shared}]
         first += len(columns)
-    return [complete for table in tables if (complete := _complete(table)) is not None]
+    found = map(_complete, tables, units or [None] * len(tables))
+    return [complete for complete in found if complete is not None]
 
 
-def _complete(columns: dict[int, Column]) -> tuple[list[int], NDArray[np.float64]] | None:
-    """Return the trials that have most images, and the images that all of these have."""
+def _complete(
+    columns: dict[int, Column], units: Units | None
+) -> tuple[list[int], NDArray[np.float64]] | None:
+    """Return the trials that have most images, and the units of the images that all of these have."""
     cells = [cell for cell, column in columns.items() if np.isfinite(column).mean() > MOST_LAPS_MISSED]
     if not cells:
         return None
     values = np.stack([columns[cell] for cell in cells], axis=1)
     whole = np.isfinite(values).all(axis=1)
-    return (cells, values[whole]) if whole.any() else None
+    if not whole.any():
+        return None
+    return cells, values[whole] if units is None else medians_of_units(values[whole], units[whole])
 
 
-def _time_columns(data: RunData) -> list[Column]:
-    """Return the logarithm of the median of each image, of each trial."""
-    return [_time_column(trial, len(data.samples)) for trial in data.trials]
+def _timings(data: RunData) -> list[Timing | None]:
+    """Return the times of each trial; None where there are none for an image, or they are no evidence."""
+    found = [
+        None if trial.measurement is None or trial.emulated else timing_of(trial.measurement)
+        for trial in data.trials
+    ]
+    return [timing if timing and len(timing.inputs) else None for timing in found]
 
 
-def _time_column(trial: TrialResult, images: int) -> Column:
+def _time_column(timing: Timing | None, images: int) -> Column:
+    """Return the logarithm of the median of each image: of a batch, that of its run."""
     column = np.full(images, np.nan)
-    if trial.measurement is not None and not trial.emulated:
-        timing = timing_of(trial.measurement)
-        if len(timing.inputs):
-            column[timing.inputs] = np.log(np.median(timing.runs, axis=1))
+    if timing is not None:
+        medians = np.log(np.median(timing.runs, axis=1))
+        for place in range(timing.batch):
+            inside = timing.inputs + place < images
+            column[timing.inputs[inside] + place] = medians[inside]
     return column
 
 

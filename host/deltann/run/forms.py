@@ -1,31 +1,21 @@
 """The forms of a study's model: for each importer and route, what the runtimes of its trials read."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from deltann.convert.form import OnnxForm, find_form, form_key, onnx_form
+from deltann.convert.form import find_form, form_key, onnx_form
 from deltann.convert.hop import HopResult, Limits, run_hop, unusable_converters, why_not
 from deltann.convert.packages import versions_of
 from deltann.convert.runners import run_form
 from deltann.convert.warm import warm_children
-from deltann.core.artifact import BuildFailure, TensorSpec
+from deltann.core.artifact import BuildFailure
 from deltann.core.batch import batch_shape, why_not_alone
 from deltann.core.conversion import RouteRecord
-from deltann.core.converters import (
-    QUANTISER,
-    Converter,
-    FrameworkPair,
-    Route,
-    find_route,
-    framework_pairs,
-    quantising,
-    routes,
-)
-from deltann.core.errors import ModelError
-from deltann.core.factors import CALIBRATED, USUAL_ROUTE, Importer, Quantisation, Runtime
+from deltann.core.converters import Converter, FrameworkPair, Route, framework_pairs
+from deltann.core.factors import CALIBRATED, Importer, Quantisation, Runtime
 from deltann.core.form import Form
 from deltann.core.framework import Framework
 from deltann.core.hashing import digest_record
@@ -35,67 +25,11 @@ from deltann.core.words import enumerate_words
 from deltann.crew import abreast
 from deltann.paths import cache_folder
 from deltann.run.conversion import Array, Checker, Say, in_layout, run_pair
+from deltann.run.form_routes import FormRoutes
 from deltann.run.source_form import absent_packages, try_form
+from deltann.run.study_form import FormKey, Made, StudyForm, artifact_key
 
 _KINDS = {Framework.TORCH: ModelKind.EXPORTED_PROGRAM, Framework.ONNX: ModelKind.ONNX}
-
-
-@dataclass(frozen=True, slots=True)
-class FormKey:
-    """What tells the forms of one model apart.
-
-    Attributes
-    ----------
-    by_code
-        Whether TVM imports the network as the code that it is, without a file between.
-    batch
-        Images that it takes at once.
-    """
-
-    importer: Importer
-    route: str
-    by_code: bool = False
-    quantisation: Quantisation = Quantisation.NONE
-    batch: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class StudyForm:
-    """The model as an importer or a runtime reads it.
-
-    Attributes
-    ----------
-    model
-        What the importer is told: the file's path, or what `deltann.zoo` loads the network by.
-    path
-        None where there is no file.
-    digest
-        Of the file, or of the weights.
-    layout
-        Of its input.
-    seconds
-        Wall time of making it, over all its hops.
-    """
-
-    model: str
-    path: Path | None
-    digest: str
-    size_bytes: int
-    input: TensorSpec
-    output: TensorSpec
-    layout: Layout
-    tool_versions: dict[str, str]
-    seconds: float
-
-    def as_form(self, importer: Importer) -> Form | None:
-        """Return the file that it is, for what reads it; None where there is no file."""
-        if self.path is None:
-            return None
-        specs = (self.input, self.output, self.layout)
-        return Form(Framework(importer.value), self.path, self.digest, self.size_bytes, *specs)
-
-
-Made = StudyForm | BuildFailure
 
 
 class Forms:
@@ -114,7 +48,7 @@ class Forms:
         self._model = model
         self._limits = limits
         self._made: dict[FormKey, Made] = {}
-        self._routes: dict[FormKey, tuple[Converter, ...]] = {}
+        self._routes = FormRoutes(model.framework)
         self.records: list[RouteRecord] = []
         self.calibration: Path | None = None
 
@@ -123,23 +57,23 @@ class Forms:
         by_code = (
             variant.runtime is Runtime.TVM
             and variant.importer is Importer.TORCH
-            and self._is_own(variant.importer, variant.route)
+            and self._routes.is_own(variant.importer, variant.route)
         )
         return FormKey(variant.importer, variant.route, by_code, variant.quantisation, variant.batch)
 
     def get(self, variant: Variant) -> Made | None:
         """Return the form of a variant, or why there is none; None when nobody has tried yet."""
         key = self.key(variant)
-        return self._by_code(key.batch) if key.by_code else self._made.get(key)
+        return StudyForm.of_code(self._model, key.batch) if key.by_code else self._made.get(key)
 
     def digest(self, variant: Variant) -> str:
         """Return the hash of the form's bytes, or of all they depend on where it is not made."""
         made, key = self.get(variant), self.key(variant)
         if isinstance(made, StudyForm):
             return made.digest
-        if self._is_plain_onnx(key):
+        if self._routes.is_plain_onnx(key):
             return form_key(self._model, key.batch)
-        route = self._route(key)
+        route = self._routes.of(key)
         versions = (versions_of(converter.packages, converter.python) for converter in route)
         return digest_record(
             {
@@ -160,12 +94,12 @@ class Forms:
         key = self.key(variant)
         if variant.importer is Importer.TFLITE and variant.runtime is Runtime.TVM and _absent("tflite"):
             return "the package tflite is not installed; pip install 'deltann[tflite]' has it"
-        if key.by_code or self._is_plain_onnx(key):
+        if key.by_code or self._routes.is_plain_onnx(key):
             return None
         absent, extra = absent_packages(self._model)
         if absent:
             return f"reading the model needs {enumerate_words(absent)}; pip install 'deltann[{extra}]' has it"
-        return next((reason for converter in self._route(key) if (reason := why_not(converter))), None)
+        return next((reason for converter in self._routes.of(key) if (reason := why_not(converter))), None)
 
     def made_s(self) -> dict[str, float]:
         """Return how long making each form took, by the key of its artifact."""
@@ -191,7 +125,7 @@ class Forms:
             If the cache cannot be written.
         """
         for key in self._lacking(variants):
-            if self._is_plain_onnx(key):
+            if self._routes.is_plain_onnx(key):
                 self._made[key] = self._plain_onnx(batch=key.batch)
 
     def make(self, variants: Iterable[Variant], images: Array, say: Say, *, every_pair: bool = False) -> None:
@@ -220,10 +154,10 @@ class Forms:
             if isinstance(source, BuildFailure):
                 self._made.update(dict.fromkeys(lacking, source))
                 return
-            routed = [key for key in lacking if key.batch == 1 and self._route(key)]
+            routed = [key for key in lacking if key.batch == 1 and self._routes.of(key)]
             checker = Checker(source[0], images, self._limits) if routed or every_pair else None
             while lacking:
-                due = [key for key in lacking if self._base(key) not in lacking]
+                due = [key for key in lacking if self._routes.base(key) not in lacking]
                 lacking = [key for key in lacking if key not in due]
                 self._make_these([key for key in due if key.batch == 1], source, checker, say)
                 for key in due:
@@ -236,20 +170,12 @@ class Forms:
         """Return the forms that are lacking, and those that they are made of, these first."""
         found: dict[FormKey, None] = {}
         for lacking in self._lacking(variants):
-            chain, key = [lacking], self._base(lacking)
+            chain, key = [lacking], self._routes.base(lacking)
             while key is not None:
                 chain.append(key)
-                key = self._base(key)
+                key = self._routes.base(key)
             found |= dict.fromkeys(reversed(chain))
         return [key for key in found if key not in self._made]
-
-    def _base(self, key: FormKey) -> FormKey | None:
-        """Return the form that one is made of, or held against; None where that is the source alone."""
-        if key.by_code or self._is_plain_onnx(key):
-            return None
-        if key.batch > 1:
-            return None if self._is_own(key.importer, key.route) else replace(key, batch=1)
-        return _unquantised(key) if _is_quantised_onnx(key) else None
 
     def _make_these(
         self, keys: Sequence[FormKey], source: tuple[Form, float], checker: Checker | None, say: Say
@@ -263,16 +189,16 @@ class Forms:
         self, key: FormKey, source: tuple[Form, float], checker: Checker | None, say: Say
     ) -> tuple[Made, RouteRecord | None]:
         """Return a form, and what converting along its route showed where it has one."""
-        if self._is_plain_onnx(key):
+        if self._routes.is_plain_onnx(key):
             return self._plain_onnx(), None
-        route, (form, seconds) = self._route(key), source
+        route, (form, seconds) = self._routes.of(key), source
         if not route or checker is None:
             return self._fit(form, route, seconds, {}), None
-        if _is_quantised_onnx(key):
-            base = self._made[_unquantised(key)]
+        if key.is_quantised_onnx:
+            base = self._made[key.unquantised()]
             if isinstance(base, BuildFailure):
                 return base, None
-            form = _onnx_of(base)
+            form = base.as_form(Importer.ONNX)
         say(f"Converting: {Route(route)}")
         way = FrameworkPair(route[0].source, route[-1].target, Route(route), 0)
         record = run_pair(way, form, checker, self._limits, say, self.calibration)
@@ -280,7 +206,7 @@ class Forms:
 
     def _make_batch(self, key: FormKey, images: Array, say: Say) -> Made:
         """Return a form for several images at once, each of which gets what the form for one gives it."""
-        base_key = self._base(key)
+        base_key = self._routes.base(key)
         if base_key is None:
             own = self._source(key.batch)
             return own if isinstance(own, BuildFailure) else self._fit(own[0], (), own[1], {}, key.batch)
@@ -290,7 +216,7 @@ class Forms:
         say(f"Making the form {key.importer.value} for {key.batch} images at once")
         if key.importer is not Importer.ONNX:
             return self._convert_batch(key, base, images)
-        source = self._as_source(_form_of(base, key.importer))
+        source = self._as_source(base.as_form(key.importer))
         simplify = key.quantisation is Quantisation.NONE
         return self._plain_onnx(source, batch=key.batch, simplify=simplify)
 
@@ -301,12 +227,12 @@ class Forms:
             return source
         form, seconds = source
         versions: dict[str, str] = {}
-        for converter in self._route(key):
+        for converter in self._routes.of(key):
             hop = run_hop(converter, form, cache_folder("forms"), self._limits)
             if hop.form is None:
                 return _failure(hop)
             form, seconds, versions = hop.form, seconds + hop.seconds, {**versions, **hop.versions}
-        reason = self._why_not_alone(form, _form_of(base, key.importer), images)
+        reason = self._why_not_alone(form, base.as_form(key.importer), images)
         if reason is not None:
             words = f"the form {key.importer.value} does not take {key.batch} images at once: {reason}"
             return BuildFailure("", "refused", f"{words}. Take batch: 1 for it.", "", seconds)
@@ -332,41 +258,6 @@ class Forms:
         keys = dict.fromkeys(self.key(variant) for variant in variants)
         return (key for key in keys if not key.by_code and key not in self._made)
 
-    def _is_own(self, importer: Importer, route: str) -> bool:
-        return route == USUAL_ROUTE and importer.value == self._model.framework
-
-    def _is_plain_onnx(self, key: FormKey) -> bool:
-        """Return whether a form is made by torch's exporter, or cleaned of an ONNX file, in one child."""
-        direct = self._model.framework in (Framework.TORCH, Framework.ONNX)
-        plain = key.importer is Importer.ONNX and key.quantisation is Quantisation.NONE
-        return direct and plain and key.route == USUAL_ROUTE
-
-    def _route(self, key: FormKey) -> tuple[Converter, ...]:
-        """Return the converters of a form; none where the model has that form, or becomes plain ONNX."""
-        if key not in self._routes:
-            self._routes[key] = self._choose_route(key)
-        return self._routes[key]
-
-    def _choose_route(self, key: FormKey) -> tuple[Converter, ...]:
-        if _is_quantised_onnx(key):
-            return (quantising(QUANTISER, key.quantisation),)
-        if key.quantisation is not Quantisation.NONE:
-            *before, last = self._route(_unquantised(key))
-            return (*before, quantising(last, key.quantisation))
-        if self._is_own(key.importer, key.route) or self._is_plain_onnx(key):
-            return ()
-        if key.route != USUAL_ROUTE:
-            return find_route(key.route.split(",")).converters
-        target = Framework(key.importer.value)
-        found = routes(self._model.framework, target, 1, without=unusable_converters())
-        return (found or routes(self._model.framework, target, 1))[0].converters
-
-    def _by_code(self, batch: int) -> StudyForm:
-        model, recipe = self._model, self._model.recipe
-        spec = TensorSpec("image", batch_shape(recipe.shape, batch), recipe.dtype)
-        scores = TensorSpec("scores", (), recipe.dtype)
-        return StudyForm(model.loader, None, model.digest, 0, spec, scores, recipe.layout, {}, 0.0)
-
     def _plain_onnx(
         self, converted: ModelSource | None = None, *, batch: int = 1, simplify: bool = True
     ) -> Made:
@@ -382,13 +273,13 @@ class Forms:
             cancelled=limits.cancelled,
             crew=limits.crew,
         )
-        return made if isinstance(made, BuildFailure) else _of_onnx(made, model.recipe.layout)
+        return made if isinstance(made, BuildFailure) else StudyForm.of_onnx(made, model.recipe.layout)
 
     def _source(self, batch: int = 1) -> tuple[Form, float] | BuildFailure:
         """Return the model as every route begins with it, and the seconds that took."""
         if self._model.framework is Framework.ONNX:
             made = self._plain_onnx(batch=batch)
-            return made if isinstance(made, BuildFailure) else (_onnx_of(made), made.seconds)
+            return made if isinstance(made, BuildFailure) else (made.as_form(Importer.ONNX), made.seconds)
         result = try_form(self._model, cache_folder("forms"), self._limits, batch=batch)
         return _failure(result) if result.form is None else (result.form, result.seconds)
 
@@ -442,12 +333,12 @@ class Forms:
         )
 
     def _find(self, key: FormKey) -> StudyForm | None:
-        if self._is_plain_onnx(key):
+        if self._routes.is_plain_onnx(key):
             found = find_form(self._model, cache_folder("onnx"), key.batch)
-            return _of_onnx(found, self._model.recipe.layout) if found else None
-        if _is_quantised_onnx(key) or key.batch > 1:
+            return StudyForm.of_onnx(found, self._model.recipe.layout) if found else None
+        if key.is_quantised_onnx or key.batch > 1:
             return None  # it is made of another form, or held against one
-        route = self._route(key)
+        route = self._routes.of(key)
         form, folder, seconds = self._kept_source(), cache_folder("forms"), 0.0
         versions: dict[str, str] = {}
         for converter in route:
@@ -459,20 +350,16 @@ class Forms:
             return None
         if _becomes_plain(form, route):
             simple = find_form(self._as_source(form), cache_folder("onnx"))
-            return _of_onnx(simple, form.layout) if simple else None
+            return StudyForm.of_onnx(simple, form.layout) if simple else None
         made = self._fit(form, route, seconds, versions)
         return made if isinstance(made, StudyForm) else None
 
     def _kept_source(self) -> Form | None:
         if self._model.framework is Framework.ONNX:
             found = find_form(self._model, cache_folder("onnx"))
-            return _onnx_of(_of_onnx(found, self._model.recipe.layout)) if found else None
+            plain = StudyForm.of_onnx(found, self._model.recipe.layout) if found else None
+            return plain.as_form(Importer.ONNX) if plain else None
         return try_form(self._model, cache_folder("forms"), self._limits, only_kept=True).form
-
-
-def artifact_key(digest: str, batch: int) -> str:
-    """Return the name of an artifact that is a form's file: one that leaves its batch open is several."""
-    return digest if batch == 1 else digest_record({"file": digest, "batch": batch})
 
 
 def _becomes_plain(form: Form, route: tuple[Converter, ...]) -> bool:
@@ -482,34 +369,8 @@ def _becomes_plain(form: Form, route: tuple[Converter, ...]) -> bool:
     return bool(route) and form.framework is Framework.ONNX and not is_quantised
 
 
-def _unquantised(key: FormKey) -> FormKey:
-    return replace(key, quantisation=Quantisation.NONE)
-
-
-def _is_quantised_onnx(key: FormKey) -> bool:
-    return key.importer is Importer.ONNX and key.quantisation is not Quantisation.NONE
-
-
 def _absent(package: str) -> bool:
     return versions_of((package,))[package] is None
-
-
-def _of_onnx(form: OnnxForm, layout: Layout) -> StudyForm:
-    return StudyForm(
-        *(str(form.path), form.path, form.digest, form.size_bytes, form.input, form.output, layout),
-        *(form.tool_versions, form.convert_s),
-    )
-
-
-def _onnx_of(made: StudyForm) -> Form:
-    return _form_of(made, Importer.ONNX)
-
-
-def _form_of(made: StudyForm, importer: Importer) -> Form:
-    form = made.as_form(importer)
-    if form is None:
-        raise ModelError("the model has no file", where=made.model)
-    return form
 
 
 def _failure(result: HopResult) -> BuildFailure:

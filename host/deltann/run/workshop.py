@@ -25,8 +25,9 @@ from deltann.core.variant import DETECTED_CPU, TvmOptions, Variant
 from deltann.crew import HERE, Crew
 from deltann.paths import cache_folder
 from deltann.run.build import BuildJob
-from deltann.run.forms import Forms, StudyForm, artifact_key
+from deltann.run.forms import Forms
 from deltann.run.history import read_latencies
+from deltann.run.study_form import StudyForm, artifact_key
 from deltann.run.survey import Survey
 from deltann.study.estimate import History
 from deltann.study.plan import BuildKeyOf, Plan, make_plan
@@ -93,7 +94,7 @@ class Workshop:
     def form_of(self, variant: Variant) -> Form | None:
         """Return the file that a variant reads; None where there is none."""
         made = self._forms.get(variant)
-        return made.as_form(variant.importer) if isinstance(made, StudyForm) else None
+        return made.as_form(variant.importer) if isinstance(made, StudyForm) and made.path else None
 
     def layout_of(self, trial: Trial) -> Layout:
         """Return the layout of the inputs that a trial takes."""

@@ -162,6 +162,53 @@ def test_the_same_images_in_another_order_are_the_same_images():
     assert straight.explained(Response.TIME).terms == other.explained(Response.TIME).terms
 
 
+def batched_run(model, batches, image_ms, **changes):
+    """A run whose trials take so many images at once, and so long for each image."""
+    trials = [
+        make.result(
+            f"{model}-{batch}-{level}",
+            make.measured(RIGHT, np.full(COUNT // batch, image_ms * scale * batch * 1e6), batch=batch),
+            level=level,
+            batch=str(batch),
+        )
+        for batch in batches
+        for level, scale in (("O0", 1.0), ("O3", 0.5))
+    ]
+    data = make.run_data(*trials, count=COUNT)
+    return replace(data, model_name=model, model_digest=model.ljust(64, "0"), **changes)
+
+
+SHIFTED = make.samples(COUNT)[1:] + make.samples(COUNT)[:1]
+OTHERS = tuple(replace(one, sample_id=f"other{one.sample_id}") for one in make.samples(COUNT))
+
+
+@pytest.mark.parametrize(
+    ("samples", "units"),
+    [
+        # Pairs and threes of the same twelve images: the two halves; where the threes begin one later, too.
+        pytest.param(make.samples(COUNT), 2, id="one-order"),
+        pytest.param(SHIFTED, 2, id="another-order"),
+        pytest.param(OTHERS, COUNT // 2 + COUNT // 3, id="other-images"),
+    ],
+)
+def test_images_of_a_batch_are_one_observation(samples, units):
+    overview = look_over(
+        batched_run("small", (1, 2), 10.0), batched_run("large", (1, 3), 40.0, samples=samples)
+    )
+    times = overview.explained(Response.TIME)
+    assert (times.unit, times.units, len(times.trials), times.note.count("left out")) == (
+        Unit.IMAGE,
+        units,
+        8,
+        0,
+    )
+    found = terms_of(overview, Response.TIME)
+    # Unlike batches take as long for an image: all there is are two effects, on all units alike.
+    shares = {("model",): np.log(4) ** 2, ("level",): np.log(2) ** 2}
+    for factors, square in shares.items():
+        assert found[factors].eta_sq == pytest.approx(square / sum(shares.values()), rel=0.05)
+
+
 def test_runs_of_other_images_are_judged_each_on_its_own():
     others = tuple(Sample(f"other{i}.jpg", None, 8, 8, "RGB", f"{i + 99:064x}") for i in range(COUNT))
     overview = look_over(model_run("small"), model_run("large", samples=others))
