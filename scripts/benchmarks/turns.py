@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from time import perf_counter
 
@@ -54,11 +55,20 @@ class Timed:
         RuntimeError
             If there are too few laps to tell.
         """
-        turns = Turns(self.names, self.blocks, seed)
-        (time,) = compare_times([None] * len(self.names), [(0, 1)], thresholds, seed, turns)
+        (time,) = self._compare([(0, 1)], thresholds, seed)
         if time is None:
             raise RuntimeError(f"{self.end.laps} laps are too few")
         return time
+
+    def compare_all(self, thresholds: Thresholds, seed: int = 0) -> list[TimeComparison | None]:
+        """Return how each two networks compare; None where there are too few laps to tell."""
+        return self._compare(list(combinations(range(len(self.names)), 2)), thresholds, seed)
+
+    def _compare(
+        self, pairs: list[tuple[int, int]], thresholds: Thresholds, seed: int
+    ) -> list[TimeComparison | None]:
+        turns = Turns(self.names, self.blocks, seed)
+        return compare_times([None] * len(self.names), pairs, thresholds, seed, turns)
 
 
 class Bench:

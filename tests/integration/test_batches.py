@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from conversion_kit import need_route
 from onnx import helper, numpy_helper
 
 from deltann.convert.packages import versions_of
@@ -27,7 +28,8 @@ schema: 1
 name: batches
 model:
   {model}
-  recipe: {{geometry: squash, size: 32, filter: bilinear, colour: rgb, layout: NCHW, mean: 127.5, std: 127.5}}
+  recipe:
+    {{geometry: squash, size: 32, filter: bilinear, colour: rgb, layout: {layout}, mean: 127.5, std: 127.5}}
 data: {pictures}
 factors: {{{factors}, threads: 1}}
 protocol: {{rounds: 2, warmup_runs: 1}}
@@ -56,6 +58,22 @@ class Stubborn(Pooled):
 def stubborn():
     return Stubborn()
 """
+SAVE = """
+import sys
+import keras
+import tensorflow as tf
+
+model = keras.models.load_model(sys.argv[1], compile=False)
+shape = (None if sys.argv[3] == "open" else 1, 32, 32, 3)
+run = tf.function(lambda image: {"scores": model(image, training=False)})
+signature = run.get_concrete_function(tf.TensorSpec(shape, tf.float32, name="image"))
+holder = tf.Module()
+holder.model, holder.run = model, run
+tf.saved_model.save(holder, sys.argv[2], signatures={"serving_default": signature})
+"""
+needs_keras = pytest.mark.skipif(
+    None in versions_of(("tensorflow", "tf2onnx")).values(), reason="no tensorflow or tf2onnx"
+)
 needs_torch = pytest.mark.skipif(
     None in versions_of(("torch", "onnx2torch")).values(), reason="torch or onnx2torch is not installed"
 )
@@ -63,9 +81,10 @@ needs_torch = pytest.mark.skipif(
 
 @pytest.fixture
 def make_study(tmp_path, pictures):
-    def make(model, factors, more=""):
+    def make(model, factors, more="", layout="NCHW"):
         path = tmp_path / "study.yaml"
-        path.write_text(STUDY.format(model=model, pictures=pictures, factors=factors, more=more))
+        words = {"model": model, "pictures": pictures, "factors": factors, "more": more, "layout": layout}
+        path.write_text(STUDY.format(**words))
         return load_study(path)
 
     return make
@@ -76,6 +95,12 @@ def keras_model(tmp_path):
     nets = Path(__file__).with_name("small_nets.py")
     subprocess.run([sys.executable, nets, "keras", tmp_path], check=True, timeout=300)
     return tmp_path / "small.keras"
+
+
+def save_as_tf(keras_model, folder, *, is_open):
+    command = [sys.executable, "-c", SAVE, keras_model, folder, "open" if is_open else "fixed"]
+    subprocess.run(command, check=True, timeout=300)
+    return folder
 
 
 def failures(data):
@@ -188,19 +213,60 @@ async def test_an_exported_program_takes_the_batches_that_it_leaves_open(tmp_pat
         assert "takes a batch of 1 alone, not of 4" in data.trials[1].message
 
 
-@pytest.mark.skipif(
-    None in versions_of(("tensorflow", "tf2onnx")).values(), reason="no tensorflow or tf2onnx"
-)
-async def test_onnx_that_a_keras_model_was_converted_to_takes_batches(tmp_path, make_study, keras_model):
-    made = make_study(f"path: {keras_model}", "runtime: [onnxruntime, tflite], batch: [1, 4]")
-    made.path.write_text(made.path.read_text().replace("NCHW", "NHWC"))
-    data, comparison = analyse(await run_study(load_study(made.path), tmp_path / "runs", lambda _: None))
+@needs_keras
+async def test_what_a_keras_model_was_converted_to_takes_batches(tmp_path, make_study, keras_model):
+    factors = "runtime: [tvm, onnxruntime, tflite, tensorflow], importer: [onnx, tflite], batch: [1, 4]"
+    study = make_study(f"path: {keras_model}", factors, layout="NHWC")
+    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
     assert failures(data) == {}
-    assert [trial.label for trial in data.trials] == [
-        "onnxruntime/onnx/1t",
-        "onnxruntime/onnx/b4/1t",
-        "tflite/tflite/1t",
-    ]
+    assert len(data.trials) == 2 * 5
+    check_latencies(data)
+    check_same(comparison)
+
+
+@needs_keras
+async def test_a_quantised_tflite_file_takes_batches(tmp_path, make_study, keras_model):
+    factors = "runtime: tflite, quantisation: [none, float16, int8_channel], batch: [1, 4]"
+    study = make_study(f"path: {keras_model}", factors, layout="NHWC")
+    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
+    assert failures(data) == {}
+    check_latencies(data)
+    batches = [pair for pair in comparison.pairs if pair.factor == "batch"]
+    assert len(batches) == 3
+    assert {pair.labels.differing for pair in batches} == {0}
+
+
+@needs_keras
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_saved_model_takes_the_batches_that_it_leaves_open(
+    tmp_path, make_study, keras_model, is_open
+):
+    folder = save_as_tf(keras_model, tmp_path / "saved", is_open=is_open)
+    model = f"path: {folder}\n  input_shape: [1, 32, 32, 3]"
+    study = make_study(model, "runtime: [tensorflow, tflite], batch: [1, 4]", layout="NHWC")
+    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
+    if is_open:
+        assert failures(data) == {}
+        check_latencies(data)
+        check_same(comparison)
+    else:
+        causes = {trial.label: trial.cause for trial in data.trials}
+        assert causes == {
+            f"{name}/{batch}1t": Cause.BUILD_REFUSED if batch else None
+            for name in ("tensorflow/tf", "tflite/tflite")
+            for batch in ("", "b4/")
+        }
+        assert all("takes a batch of 1 alone, not of 4" in words for words in failures(data).values())
+
+
+async def test_tflite_and_tensorflow_that_an_onnx_model_was_converted_to_take_batches(
+    tmp_path, make_study, tiny_model
+):
+    need_route(["onnx", "tflite"])
+    study = make_study(f"path: {tiny_model}", "runtime: [tflite, tensorflow], batch: [1, 4]")
+    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
+    assert failures(data) == {}
+    assert len(data.trials) == 2 * 2
     check_latencies(data)
     check_same(comparison)
 

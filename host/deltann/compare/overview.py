@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -238,7 +239,7 @@ def _tables_of_images(
             shared = {cell: column[rows] for cell, column in enumerate(columns, first)}
             tables = [{**(tables[0] if tables else {}), **shared}]
         first += len(columns)
-    found = map(_complete, tables, units or [None] * len(tables))
+    found = map(_complete, tables, units or repeat(None))
     return [complete for complete in found if complete is not None]
 
 

@@ -17,8 +17,9 @@ from deltann.convert.environment import child_variables, is_here, python_of
 from deltann.convert.packages import how_to_get, versions_of
 from deltann.convert.warm import launcher
 from deltann.core.artifact import TensorSpec
-from deltann.core.converters import CONVERTERS, Converter
+from deltann.core.converters import CONVERTERS, Converter, quantisation_of
 from deltann.core.errors import MissingPackageError
+from deltann.core.factors import CALIBRATED
 from deltann.core.form import Form
 from deltann.core.framework import Framework
 from deltann.core.full_disk import unwritable
@@ -143,7 +144,8 @@ def run_hop(
     Parameters
     ----------
     calibration
-        Images for a converter that quantises, as the form takes them: an array of numpy's.
+        Images as the form takes them, an array of numpy's: for a converter that measures ranges, others go
+        without.
     only_kept
         Convert nothing: what is not in `folder` ends as `not_made`.
 
@@ -152,6 +154,8 @@ def run_hop(
     ResultsError
         If `folder` cannot be written, e.g. because the disk is full.
     """
+    if quantisation_of(converter) not in CALIBRATED:
+        calibration = None
     found = versions_of((*converter.packages, *_BASE_PACKAGES), converter.python)
     versions = {name: version or "" for name, version in found.items()}
     key = digest_record(

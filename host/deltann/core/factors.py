@@ -98,9 +98,6 @@ QUANTISES: dict[Importer, tuple[Quantisation, ...]] = {
 }
 """The quantisations that each form can have."""
 
-BATCHED = (Importer.ONNX, Importer.TORCH)
-"""The forms that can take several images at once."""
-
 MAX_BATCH = 1024
 
 RuntimeOption = OrtGraph | TfliteKernels | TorchMode

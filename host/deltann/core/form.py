@@ -32,7 +32,7 @@ class Form:
     digest
         sha256 of the file.
     input
-        Batch of 1.
+        Its first axis is the batch, 1 unless it was made for more.
     layout
         Of the input: where its channels are.
     """

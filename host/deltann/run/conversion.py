@@ -36,7 +36,7 @@ from deltann.core.converters import (
     routes,
 )
 from deltann.core.errors import DataError, ModelError, ResultsError, StudyError
-from deltann.core.factors import CALIBRATED, Quantisation
+from deltann.core.factors import Quantisation
 from deltann.core.form import SERVED_SUFFIX, SUFFIXES, Form
 from deltann.core.format import plural
 from deltann.core.framework import Framework
@@ -404,8 +404,7 @@ def run_pair(
     form, hops, route = model, [], pair.route
     for converter in route.converters:
         say(f"{converter.source} to {converter.target} by {converter.name}")
-        images = calibration if quantisation_of(converter) in CALIBRATED else None
-        result = run_hop(converter, form, cache_folder("forms"), limits, calibration=images)
+        result = run_hop(converter, form, cache_folder("forms"), limits, calibration=calibration)
         agreement, share, findings = checker.check(form, result, converter)
         hops.append(
             HopRecord(

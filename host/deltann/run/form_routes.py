@@ -37,7 +37,9 @@ class FormRoutes:
         if key.by_code or self.is_plain_onnx(key):
             return None
         if key.batch > 1:
-            return None if self.is_own(key.importer, key.route) else replace(key, batch=1)
+            # A torch program is held against single images where it is exported.
+            is_checked = key.importer is Importer.TORCH and self.is_own(key.importer, key.route)
+            return None if is_checked else replace(key, batch=1)
         return key.unquantised() if key.is_quantised_onnx else None
 
     def _find(self, key: FormKey) -> tuple[Converter, ...]:

@@ -228,7 +228,8 @@ class Forms:
         form, seconds = source
         versions: dict[str, str] = {}
         for converter in self._routes.of(key):
-            hop = run_hop(converter, form, cache_folder("forms"), self._limits)
+            kept = cache_folder("forms")
+            hop = run_hop(converter, form, kept, self._limits, calibration=self.calibration)
             if hop.form is None:
                 return _failure(hop)
             form, seconds, versions = hop.form, seconds + hop.seconds, {**versions, **hop.versions}

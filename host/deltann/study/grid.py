@@ -6,16 +6,7 @@ from itertools import product
 
 from deltann.core.board import BoardFacts
 from deltann.core.converters import MOST_ROUTES, find_route, routes
-from deltann.core.factors import (
-    BATCHED,
-    QUANTISES,
-    READS,
-    USUAL_ROUTE,
-    Device,
-    Importer,
-    Quantisation,
-    Runtime,
-)
+from deltann.core.factors import QUANTISES, READS, USUAL_ROUTE, Device, Importer, Quantisation, Runtime
 from deltann.core.framework import Framework
 from deltann.core.request import RouteRequest
 from deltann.core.variant import TvmOptions, Variant
@@ -103,8 +94,8 @@ def _batches(
 
 def _why_no_batch(importer: Importer, framework: Framework) -> str | None:
     """Return why a form cannot take several images at once, None when it can."""
-    if importer not in BATCHED:
-        return f"the form {importer.value} takes one image at a time here"
+    if framework is Framework.TFLITE and importer is not Importer.ONNX:
+        return "a TFLite file keeps the batch that it was made with"
     if importer is Importer.TORCH and framework not in (Framework.TORCH, Framework.ONNX):
         return f"a {framework} model becomes a torch program of one image at a time here"
     return None

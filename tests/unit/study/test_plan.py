@@ -427,19 +427,24 @@ def test_batch_is_a_factor_of_the_forms_that_take_several_images(tmp_path: Path)
         "onnxruntime/onnx/1t",
         "onnxruntime/onnx/b8/1t",
         "tflite/tflite/1t",
+        "tflite/tflite/b8/1t",
         "tensorflow/tf/1t",
+        "tensorflow/tf/b8/1t",
     ]
-    assert [(item.what, item.reason) for item in plan.left_out] == [
-        ("tflite/b8", "the form tflite takes one image at a time here: take batch: 1 for tflite"),
-        ("tensorflow/b8", "the form tf takes one image at a time here: take batch: 1 for tensorflow"),
-    ]
-    assert plan.pairs["batch"] == 2
+    assert plan.left_out == ()
+    assert plan.pairs["batch"] == 4
     assert plan.counts.builds == len(plan.trials)
 
 
-def test_only_batches_that_no_form_takes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="takes one image at a time here: take batch: 1 for tflite"):
-        plan_of(tmp_path, {"runtime": "tflite", "batch": 4, "threads": 1}, boards=(EVERYTHING,))
+def test_a_tflite_file_has_the_batch_that_it_has(tmp_path: Path) -> None:
+    model = replace(ONNX_MODEL, framework=Framework.TFLITE)
+    factors = {"runtime": ["onnxruntime", "tflite"], "batch": [1, 4], "threads": 1}
+    plan = plan_of(tmp_path, factors, model=model, boards=(EVERYTHING,))
+    assert labels(plan) == ["onnxruntime/onnx/1t", "onnxruntime/onnx/b4/1t", "tflite/tflite/1t"]
+    reason = "a TFLite file keeps the batch that it was made with: take batch: 1 for tflite"
+    assert [(item.what, item.reason) for item in plan.left_out] == [("tflite/b4", reason)]
+    with pytest.raises(StudyError, match=reason):
+        plan_of(tmp_path, {**factors, "runtime": "tflite", "batch": 4}, model=model, boards=(EVERYTHING,))
 
 
 def test_a_model_of_another_framework_becomes_no_torch_program_of_a_batch(tmp_path: Path) -> None:

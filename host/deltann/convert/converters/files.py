@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from deltann.convert.archive import pack, unpack
 from deltann.core.artifact import TensorSpec
+from deltann.core.batch import taking
 from deltann.core.converters import QUANTISE
 from deltann.core.errors import ModelError
 from deltann.core.factors import Quantisation
@@ -176,7 +177,8 @@ def saved_model_specs(folder: Path, given: TensorSpec | None = None) -> tuple[Te
     dims = None if run.spec.shape.rank is None else run.spec.shape.as_list()
     shape = chosen_shape(dims, given)
     dtype = run.spec.dtype.name
-    taken = np.asarray(run(np.zeros(shape, dtype)))
+    with taking(shape[0]):
+        taken = np.asarray(run(np.zeros(shape, dtype)))
     return (
         TensorSpec(run.names[0], shape, dtype),
         TensorSpec(run.names[1], taken.shape, str(taken.dtype)),

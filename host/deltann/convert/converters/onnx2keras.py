@@ -17,6 +17,7 @@ from deltann.convert.converters.files import (
 from deltann.convert.converters.tflite import write_tflite
 from deltann.convert.plain import channels_first, plain, without_softmax
 from deltann.core.artifact import TensorSpec
+from deltann.core.batch import batch_shape
 from deltann.core.form import Form
 from deltann.core.framework import Framework
 from deltann.core.model import Layout
@@ -33,7 +34,9 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     if target is Framework.KERAS:
         made, reason = file_of(request, target), _save(model, file_of(request, target))
         if reason is None:
-            taken = TensorSpec(model.outputs[0].name, (1, *model.output_shape[1:]), form.output.dtype)
+            taken = TensorSpec(
+                model.outputs[0].name, batch_shape(model.output_shape, form.input.shape[0]), form.output.dtype
+            )
             return answer(made, given, taken, layout)
         made.unlink(missing_ok=True)
         made = file_of(request, target, served=True)
@@ -61,7 +64,7 @@ def _keras_model(form: Form, *, plainly: bool) -> tuple[Any, TensorSpec, Layout]
     if softmax:
         # onnx2keras would write it as a Lambda whose shape Keras cannot tell.
         made = keras.Model(made.inputs, keras.layers.Softmax(name="softmax")(made.outputs[0]))
-    shape = (1, *(int(size) for size in made.input_shape[1:]))
+    shape = batch_shape(tuple(made.input_shape), form.input.shape[0])
     layout: Layout = "NHWC" if reordered else form.layout
     return made, TensorSpec(made.inputs[0].name, shape, form.input.dtype), layout
 

@@ -167,7 +167,8 @@ def _keras_answer(model: Any, request: dict[str, Any], made: Path) -> dict[str, 
         raise ModelError(f"the Keras model has {len(model.inputs)} inputs and {len(model.outputs)} outputs")
     shape = chosen_shape(list(model.inputs[0].shape), _wanted(request))
     given = TensorSpec(model.inputs[0].name, shape, str(model.inputs[0].dtype))
-    taken = np.asarray(model(np.zeros(shape, given.dtype), training=False))
+    with taking(shape[0]):
+        taken = np.asarray(model(np.zeros(shape, given.dtype), training=False))
     return answer(made, given, TensorSpec(model.outputs[0].name, taken.shape, str(taken.dtype)))
 
 

@@ -1,4 +1,4 @@
-"""Keras or SavedModel to TFLite for a batch of 1, float unless asked otherwise, by TensorFlow's converter.
+"""Keras or SavedModel to TFLite for a fixed batch, float unless asked otherwise, by TensorFlow's converter.
 
 A batch left open would leave operators in the file that compute shapes: no delegate takes those, and TVM's
 importer cannot read them.
@@ -59,7 +59,8 @@ def write_tflite(model: Any, path: Path, request: dict[str, Any]) -> tuple[Tenso
     import keras
     import tensorflow as tf
 
-    image = keras.Input(batch_shape=(1, *model.input_shape[1:]), dtype=model.inputs[0].dtype, name=INPUT_NAME)
+    shape = (source_of(request).input.shape[0], *model.input_shape[1:])
+    image = keras.Input(batch_shape=shape, dtype=model.inputs[0].dtype, name=INPUT_NAME)
     fixed = keras.Model(image, model(image, training=False))
     converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
     quantise(converter, request)
@@ -78,8 +79,11 @@ def quantise(converter: Any, request: dict[str, Any]) -> None:
     if bits is Quantisation.FLOAT16:
         converter.target_spec.supported_types = [tf.float16]
     if bits in (Quantisation.INT8_CHANNEL, Quantisation.INT8_TENSOR):
-        images = _calibration(request)
-        converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
+        images, batch = _calibration(request), source_of(request).input.shape[0]
+        firsts = range(0, len(images), batch)
+        converter.representative_dataset = lambda: (
+            [images.take(range(first, first + batch), axis=0, mode="wrap")] for first in firsts
+        )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         # TensorFlow has no public name for it.
         converter._experimental_disable_per_channel = bits is Quantisation.INT8_TENSOR  # noqa: SLF001
