@@ -1,6 +1,7 @@
 """One block: a trial whose model stays loaded when it has ended, in a slot of its own."""
 
 from dataclasses import asdict, replace
+from typing import Any
 
 from deltann_agent import frames
 from deltann_agent.request import TrialFiles, make_order
@@ -44,6 +45,7 @@ class Block(Trial):
         self._block = block
         self._slots = slots
         self._unloaded: tuple[str, ...] = ()
+        self._first_run: dict[str, Any] = {}
 
     async def _look_before(self, emit: Emit) -> None:
         """Leave it: the board was looked at after the block before, and this would only take time."""
@@ -61,6 +63,8 @@ class Block(Trial):
             worker = await self._load(emit)
         self._worker = worker
         if self._block.cold:
+            if self._first_run:
+                await emit(self._strain(self._first_run))
             return pb.TrialEvent(finished=pb.Finished())
         await worker.send(
             frames.Block(
@@ -78,8 +82,11 @@ class Block(Trial):
         ):
             raise WorkerDiedError("the worker is out of step")
         await emit(batch_event(batch))
-        await emit(pb.TrialEvent(strain=pb.Strain(ended=self._unloaded, **asdict(strain))))
+        await emit(self._strain(asdict(strain)))
         return finished_event(finished)
+
+    def _strain(self, counted: dict[str, Any]) -> pb.TrialEvent:
+        return pb.TrialEvent(strain=pb.Strain(ended=self._unloaded, **counted))
 
     async def _load(self, emit: Emit) -> Worker:
         self._unloaded = await self._slots.make_room(self._block.slot, self._request.needs.memory_bytes)
@@ -98,6 +105,7 @@ class Block(Trial):
         started = await self._receive(worker)
         if not isinstance(started, frames.Started):
             raise WorkerDiedError("the worker is out of step")
+        self._first_run = started.strain
         await emit(pb.TrialEvent(started=self._started(started, worker, spawn_ns)))
         return worker
 

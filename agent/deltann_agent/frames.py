@@ -7,7 +7,7 @@ code that was uploaded: what it says must not be able to run anything in the age
 
 import json
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
 
 PREFIX = struct.Struct("<II")
@@ -95,13 +95,20 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Loaded and warmed up; measuring begins."""
+    """Loaded and warmed up; measuring begins.
+
+    Attributes
+    ----------
+    strain
+        What else happened during the first run: the fields of Strain, by name.
+    """
 
     load_ns: int
     first_run_ns: int
     warmup_ns: int
     warmup_runs: int
     steady: bool
+    strain: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +205,7 @@ _BY_NAME: dict[str, type[Frame]] = {
 
 def encode(frame: Frame) -> bytes:
     """Return the bytes of a frame."""
-    values = {field.name: getattr(frame, field.name) for field in fields(frame)}
+    values = {one.name: getattr(frame, one.name) for one in fields(frame)}
     payload: bytes = values.pop("payload", b"")
     header = json.dumps([type(frame).__name__, values]).encode()
     return b"".join((PREFIX.pack(len(header), len(payload)), header, payload))
@@ -229,7 +236,7 @@ def decode(header: bytes, payload: bytes) -> Frame:
     try:
         name, values = json.loads(header)
         kind = _BY_NAME[name]
-        if any(field.name == "payload" for field in fields(kind)):
+        if any(one.name == "payload" for one in fields(kind)):
             values["payload"] = payload
         return kind(**{key: _tuples(value) for key, value in values.items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:

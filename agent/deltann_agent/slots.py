@@ -14,6 +14,7 @@ WORKER_BYTES = 150 * 2**20
 TIMES_FILE = 3
 SPARE_BYTES = 64 * 2**20
 FRESH_S = 0.5
+ASKED_EVERY_S = 5.0  # a program of the board takes some milliseconds, and processor time
 
 
 class Slots:
@@ -36,6 +37,7 @@ class Slots:
         self._size_bytes: dict[str, int] = {}
         self._reading: pb.Reading | None = None
         self._looked_s = 0.0
+        self._asked_s: float | None = None
 
     @cached_property
     def telemetry(self) -> Telemetry:
@@ -45,6 +47,9 @@ class Slots:
     def look(self, worker: Worker | None) -> pb.Reading:
         """Return the state of the board, half a second old at most: blocks are shorter than a look may take.
 
+        What it says of throttling is of the time since the look before. Programs of the board are asked every
+        few seconds: between two blocks nothing is timed.
+
         Parameters
         ----------
         worker
@@ -53,8 +58,9 @@ class Slots:
         now_s = time.monotonic()
         if self._reading is None or now_s - self._looked_s > FRESH_S:
             resident_bytes = worker.resident_bytes() if worker is not None else None
-            self._reading = self.telemetry.read(pb.Reading.DURING, resident_bytes)
-            self._looked_s = now_s
+            may_ask = self._asked_s is None or now_s - self._asked_s > ASKED_EVERY_S
+            self._reading = self.telemetry.read(pb.Reading.DURING, resident_bytes, ask_programs=may_ask)
+            self._looked_s, self._asked_s = now_s, now_s if may_ask else self._asked_s
             self.telemetry.begin_anew()
         return self._reading
 

@@ -1,13 +1,14 @@
 """What people see while a run goes on: which board is meant, and how far each one is."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from deltann.cli import progress
 from deltann.cli.progress import RunDisplay
-from deltann.core.block import TimingEnd, TimingEndKind
+from deltann.core.block import SoakEnd, SoakEndKind, TimingEnd, TimingEndKind
 from deltann.core.factors import Importer, Runtime
 from deltann.core.record import TrialRecord
 from deltann.core.timing import Timing
@@ -136,6 +137,18 @@ def test_turns_have_a_bar_that_says_what_is_known_so_far(said):
     laps = LapDone("left", 12, 0.0345, 21.7)
     assert show(*begun, laps) == {"left: 12 laps, ±3.5%": (22, 60)}
     assert show(*begun, laps, TimingStarted("left", 3, 60.0)) == {"left: 12 laps, ±3.5%": (22, 60)}
+
+
+def test_the_end_of_turns_says_how_a_board_was_soaked(said):
+    begun = (BoardsChosen(("left", "right")), TimingStarted("left", 3, 60.0))
+    soak = SoakEnd(SoakEndKind.TIME, 600.0, 41.0, 72.0)
+    event = timed("left", TimingEndKind.BUDGET, 0.01)
+    show(*begun, replace(event, end=replace(event.end, soak=soak)))
+    assert said.getvalue().splitlines() == [
+        "timed left: 40 laps in 30 s, ratios of times known to ±1.00%",
+        "left: Soaking took 10 min 00 s and ended since its time was over, and the temperature had not "
+        "settled (41 °C at first, 72 °C at last).",
+    ]
 
 
 def test_the_end_of_turns_says_what_was_reached(said):

@@ -78,7 +78,10 @@ async def test_cold_is_the_first_run_of_a_process_of_its_own(tmp_path, make_stud
     for block in data.blocks:
         assert block.launch.warmup_runs == 0
         assert block.latency_ns == (block.launch.first_run_ns,)
-        assert block.verdict is Verdict.VALID
+        assert block.strain.wall_ns >= block.launch.first_run_ns
+        # Its only run is so short that whatever else this machine does is a large part of it.
+        assert block.verdict is Verdict.VALID or block.reasons
+        assert not any("warm-up" in reason for reason in block.reasons)
     assert comparison.pairs[0].time.laps >= 6
 
 
@@ -199,7 +202,7 @@ async def test_a_slot_stays_loaded_until_it_is_asked_anew_or_a_trial_comes(agent
     assert kinds(await block_of(agent)) == ["batch", "strain", "reading", "finished"]
     assert "started" in kinds(await block_of(agent, slot="b"))
     assert "started" in kinds(await block_of(agent, fresh=True))
-    assert kinds(await block_of(agent, slot="c", cold=True)) == ["started", "reading", "finished"]
+    assert kinds(await block_of(agent, slot="c", cold=True)) == ["started", "strain", "reading", "finished"]
     await agent.run(await agent.trial(onnx_model(), bytes(3 * 8 * 8), 1))
     assert "started" in kinds(await block_of(agent))
 

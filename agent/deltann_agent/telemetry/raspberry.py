@@ -62,12 +62,21 @@ def under_voltage(root: Path = ROOT) -> bool:
 
 
 class FirmwareFlags:
-    """The firmware's throttling flags over one trial: what is now, and what has been since its start."""
+    """The firmware's throttling flags over one trial: what is now, and what has been since its start.
+
+    What has been so once since boot the firmware goes on saying: a second time shows only while it lasts, or
+    where a reader of the kernel has cleared the flag.
+    """
 
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
         self._older: int | None = None  # has been so since boot, but not in this trial
         self._newer = 0
+        self._last: int | None = None
+
+    def begin_anew(self) -> None:
+        """Count from the last call of `reasons` that was answered, not from the next one."""
+        self._older, self._newer = self._last, 0
 
     def reasons(self, ask: Ask) -> tuple[str, ...] | None:
         """Return what holds the board back or did so since the first call; None when it cannot be told."""
@@ -80,6 +89,7 @@ class FirmwareFlags:
         # A reader of the kernel may clear these bits: one that comes back is then of this trial.
         self._older = since_boot if self._older is None else self._older & since_boot
         self._newer |= since_boot & ~self._older
+        self._last = since_boot
         return tuple(
             name if flags >> bit & 1 else f"{name} earlier in the trial"
             for bit, name in enumerate(_FLAGS)

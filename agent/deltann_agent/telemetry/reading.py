@@ -24,7 +24,7 @@ _MEMORY_PROBES: tuple[tuple[str, Callable[[Path], float | None], str], ...] = (
 )
 _BOARD_FIELDS = ("throttled", "rails", "power_mode")
 _GPU_FIELDS = ("gpu_freq_mhz", "gpu_temp_c", "gpu_load_percent", "gpu_memory_used_bytes")
-_ASKED_AROUND = "a program tells it, which is asked only before and after a trial"
+_ASKED_AROUND = "a program tells it, which is asked only before and after a trial, and seldom between blocks"
 _NOT_THROTTLING = "no firmware flag, cooling device or counter tells"
 _SILENT_FIRMWARE = "neither the kernel nor vcgencmd shows the firmware's flags"
 _SILENT_PMIC = "vcgencmd pmic_read_adc does not tell"
@@ -67,15 +67,23 @@ class Telemetry:
     def begin_anew(self) -> None:
         """Count throttling from now on."""
         if self._emulated is None:
-            self._throttling = Throttling(self._root)
+            self._throttling.begin_anew()
 
-    def read(self, phase: pb.Reading.Phase.ValueType, worker_rss_bytes: int | None = None) -> pb.Reading:
+    def read(
+        self,
+        phase: pb.Reading.Phase.ValueType,
+        worker_rss_bytes: int | None = None,
+        *,
+        ask_programs: bool = False,
+    ) -> pb.Reading:
         """Return the state now.
 
         Parameters
         ----------
         worker_rss_bytes
             Resident memory of the worker; None when there is none.
+        ask_programs
+            Whether programs may be asked `during` measuring, too, since nothing is timed at this moment.
         """
         reading = pb.Reading(phase=phase, unix_ns=time.time_ns())
         for field, probe, reason in _MEMORY_PROBES:
@@ -88,8 +96,8 @@ class Telemetry:
             return reading
         for field, probe_cpu, reason in _CPU_PROBES:
             _put(reading, field, probe_cpu(self._root), reason)
-        during = phase == pb.Reading.DURING
-        ask = ask_nothing if during else self._ask
+        may_ask = ask_programs or phase != pb.Reading.DURING
+        ask = self._ask if may_ask else ask_nothing
         gpu = self._gpu.read() if self._gpu is not None else GpuState()
         self._put_gpu(reading, gpu)
         self._put_throttling(reading, ask, gpu)

@@ -8,12 +8,18 @@ from deltann_agent.telemetry.command import Ask
 
 
 class Throttling:
-    """What holds the board back; counters are compared with the moment this is made."""
+    """What holds the board back; counters are compared with the moment this is made, or begins anew."""
 
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
         self._first = _counts(root)
         self._firmware = raspberry.FirmwareFlags(root) if raspberry.is_raspberry(root) else None
+
+    def begin_anew(self) -> None:
+        """Compare with this moment from now on."""
+        self._first = _counts(self._root)
+        if self._firmware is not None:
+            self._firmware.begin_anew()
 
     def reasons(self, ask: Ask, gpu_reasons: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return the reasons in words, none when nothing holds the board back; None when nobody can tell."""

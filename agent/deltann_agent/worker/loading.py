@@ -1,12 +1,14 @@
 """From an artifact's file to a model that is warm."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from time import perf_counter_ns
 
 from deltann_agent import memory
 from deltann_agent.frames import Frame, Order, Started
 from deltann_agent.worker.executor import Executor, Runtime, TrialError, in_words
 from deltann_agent.worker.inputs import InputSet
+from deltann_agent.worker.strain import counters
 from deltann_agent.worker.warm_up import warm_up
 
 
@@ -25,10 +27,12 @@ def load(order: Order, runtime: Runtime, inputs: InputSet, emit: Callable[[Frame
     executor.set_input(inputs.buffer)
     inputs.fill(0)
     executor.feed()
+    before = counters()
     first_run_ns = _run(executor)
+    strain = asdict(counters().since(before))
     _check_output(order, executor)
     warm = warm_up(order, lambda: _run(executor))
-    emit(Started(load_ns, first_run_ns, warm.duration_ns, warm.runs, warm.steady))
+    emit(Started(load_ns, first_run_ns, warm.duration_ns, warm.runs, warm.steady, strain))
     return executor
 
 

@@ -20,6 +20,7 @@ from deltann.core.artifact import BuildFailure
 from deltann.core.block import TimingEnd, TimingEndKind
 from deltann.core.format import plural
 from deltann.core.trial import Cause, Status, Trial
+from deltann.report.turns import soaking_words
 from deltann.run.events import (
     BoardsChosen,
     BuildEnded,
@@ -152,6 +153,8 @@ class RunDisplay:
         reached = "" if end.precision is None else f", ratios of times known to ±{end.precision:.2%}"
         text = f"{plural(end.laps, 'lap')} in {end.spent_s:.0f} s{reached}"
         say(err, self._on(end.board, text), head="timed", style="dim")
+        for words in soaking_words(end.soak, ()) if end.soak is not None else ():
+            say(err, self._on(end.board, words))
         if end.kind is TimingEndKind.BUDGET and (end.precision is None or end.precision > asked):
             say(
                 err,

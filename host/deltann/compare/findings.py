@@ -12,6 +12,7 @@ from deltann.compare.labels import beyond_classes
 from deltann.compare.suspects import class_shift, softmax_between
 from deltann.compare.tensors import row_max_abs
 from deltann.compare.timed_boards import timing_findings
+from deltann.compare.uncounted import uncounted_findings
 from deltann.core.comparison import Finding, FindingKind, Flip, Pair, Severity, TimeComparison, TrialSummary
 from deltann.core.format import format_duration, format_p_value, format_share, plural
 from deltann.core.inputs import Sample
@@ -105,7 +106,7 @@ def find(
     )
     found = [item for look in of_trial for trial in data.trials for item in look(context, trial)]
     found += _other_labels(context)
-    found += [(0.0, finding) for finding in timing_findings(data)]
+    found += [(0.0, finding) for finding in (*timing_findings(data), *uncounted_findings(data))]
     found += [item for look in of_pair for pair in pairs for item in look(context, pair)]
     found.sort(key=lambda item: (_SEVERITIES.index(item[1].severity), _KINDS.index(item[1].kind), -item[0]))
     return tuple(finding for _, finding in found)

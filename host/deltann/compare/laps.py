@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from deltann.compare.ranks import rank_sum, signed_rank
 from deltann.core.block import Block, Phase, Verdict
 from deltann.core.comparison import TimeComparison
+from deltann.core.timing import LAPS_OF_INTERVAL
 
-MIN_LAPS = 6
-"""With fewer laps the interval of a median is no 95 % interval, whatever the values."""
+MIN_LAPS = LAPS_OF_INTERVAL
 
 MOST_EXACT, NORMAL_975 = 1000, 1.96
 MISSED_OF = 20
@@ -52,6 +52,11 @@ class Laps:
             # A clock too coarse for the model reads 0, and there is no ratio to 0.
             median_ns = max(block.median_image_ns, 1.0 / block.batch)
             self._log_ns[place.trial_id, place.twin][place.lap] = math.log(median_ns)
+
+    def drop(self, block: Block) -> None:
+        """Forget the block that counts for the same entry and lap, as this one turned out not to count."""
+        place = block.place
+        self._log_ns[place.trial_id, place.twin].pop(place.lap, None)
 
     def count(self, entries: Iterable[Entry]) -> int:
         """Return in how many laps each of these entries has a block that counts."""

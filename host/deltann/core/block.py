@@ -141,6 +141,35 @@ class TimingEndKind(StrEnum):
     FAILED = "failed"
 
 
+class SoakEndKind(StrEnum):
+    """Why soaking ended, and with it the time before measuring."""
+
+    SETTLED = "settled"
+    STILL = "still"
+    TIME = "time"
+    NO_THERMOMETER = "no_thermometer"
+
+
+@dataclass(frozen=True, slots=True)
+class SoakEnd:
+    """How the laps before measuring ended, in the state `soaked`.
+
+    Attributes
+    ----------
+    kind
+        `still`: it looks settled, but the thermometer did not move at all, which may be its own fault.
+    duration_s
+        Of the laps.
+    first_temp_c, last_temp_c
+        The first and the last temperature that can be believed; None: there was none.
+    """
+
+    kind: SoakEndKind
+    duration_s: float
+    first_temp_c: float | None = None
+    last_temp_c: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TimingEnd:
     """How the timing of one board ended.
@@ -157,6 +186,8 @@ class TimingEnd:
         Wall time of all sittings.
     deciding_s
         The part of it that judging blocks and working out the precision took on the host.
+    soak
+        How soaking ended, of the last sitting; None: the board was not soaked, or an older deltann did it.
     """
 
     board: str
@@ -166,3 +197,4 @@ class TimingEnd:
     laps: int
     spent_s: float
     deciding_s: float
+    soak: SoakEnd | None = None

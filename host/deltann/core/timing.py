@@ -1,7 +1,11 @@
 """Timing protocols: how variants take turns on a board until their times are known well enough."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
+
+LAPS_OF_INTERVAL = 6
+"""With fewer laps the interval of a median is no 95 % interval, whatever the values."""
 
 
 class TimingState(StrEnum):
@@ -25,7 +29,7 @@ class WarmUp:
     duration_s
         At least, besides the runs that the trial's protocol asks for.
     agreement
-        Until the medians of two neighbouring windows differ by no more than this share.
+        Until the medians of two neighbouring windows differ by no more than this share; 0: they need not.
     limit_s
         But no longer than this; a model that has not settled by then is timed, and its blocks are suspect.
     """
@@ -80,8 +84,20 @@ class Timing:
     seed: int = 0
     warm_up: WarmUp = WarmUp()
 
-    def least_s(self, variants: int) -> float:
-        """Return how long the fewest laps of so many variants take, without loading, at least, seconds."""
-        if variants == 0 or self.state is TimingState.COLD:
-            return 0.0
-        return self.min_laps * (variants + self.noise_floor) * self.block_s
+    def least_s(self, run_s: float, load_s: float, warmup_runs: int) -> float:
+        """Return how long the fewest laps of one variant take, at least, loading and warm-up among it, s.
+
+        Parameters
+        ----------
+        run_s, load_s
+            What a run of it takes, and starting, loading and its first run; 0 where that is not known.
+        warmup_runs
+            That its trial's protocol asks for.
+        """
+        if self.state is TimingState.COLD:
+            return self.min_laps * load_s
+        launches = math.ceil(self.min_laps / self.laps_per_launch)
+        warm_up_s = max(self.warm_up.duration_s, warmup_runs * run_s)
+        # Before each block there is one run that is not timed.
+        block_s = max(self.block_s, self.block_runs * run_s) + run_s
+        return launches * (load_s + warm_up_s) + self.min_laps * block_s

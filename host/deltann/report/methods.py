@@ -11,9 +11,9 @@ from deltann.core.factorial import Response, Unit
 from deltann.core.factors import BOARD_FACTOR
 from deltann.core.format import format_number, format_share, plural
 from deltann.core.run_data import RunData, TrialResult
-from deltann.core.timing import TimingState
 from deltann.core.words import enumerate_words
-from deltann.report.turns import counts_words, noise_floors, precision_words
+from deltann.report.protocol import measured_again_words, protocol_words
+from deltann.report.turns import board_words, counts_words, measuring, noise_floors
 
 _TOOLS = ("python", "apache-tvm", "numpy", "scipy")
 _MACHINE = ("cpu", "cores", "memory", "os", "kernel")
@@ -112,19 +112,12 @@ def _images_of_a_run(trials: Sequence[TrialResult]) -> str:
 def _turns(data: RunData, comparison: Comparison) -> Iterator[str]:
     floors = noise_floors(comparison)
     for end in data.timings:
-        timing = end.timing
-        cold = timing.state is TimingState.COLD
-        runs = "one run" if cold else f"consecutive runs of {timing.block_s:g} s at least"
-        yield (
-            f"On the board {end.board}, all variants were loaded side by side, each in a process of its own, "
-            f"and took turns in blocks of {runs} ({timing.state.value}), one block of each in a lap, in an "
-            f"order drawn anew for every lap (seed {timing.seed}); all models were loaded anew after "
-            f"{plural(timing.laps_per_launch, 'lap')}."
-        )
-        here = [block for block in data.blocks if block.place.board == end.board]
+        here = measuring(data.blocks, end.board)
+        yield from protocol_words(end, here)
         counts = Counter(block.verdict for block in here)
-        yield f"Of {plural(len(here), 'block')}, {counts_words(counts)}; invalid ones were measured again."
-        yield precision_words(end, floors.get(end.board))
+        again = measured_again_words(here)
+        yield f"Of {plural(len(here), 'block')}, {counts_words(counts)}{again}."
+        yield board_words(data, end, floors.get(end.board))
 
 
 def _pairs(_data: RunData, comparison: Comparison) -> Iterator[str]:

@@ -5,16 +5,25 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from deltann.core.block import Block, Phase, TimingEnd, TimingEndKind, Verdict
+from deltann.compare.laps import Entry
+from deltann.compare.soaking import Ends, soaking_ends
+from deltann.core.block import Block, Phase, SoakEnd, SoakEndKind, TimingEnd, TimingEndKind, Verdict
 from deltann.core.comparison import Comparison
-from deltann.core.format import format_duration, format_share, plural
+from deltann.core.format import format_duration, format_number, format_plain, format_share, plural
 from deltann.core.run_data import RunData
+from deltann.core.timing import TimingState
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+_SOAK_ENDS = {
+    SoakEndKind.SETTLED: "the temperature had settled",
+    SoakEndKind.STILL: "the temperature stayed as it was, although the thermometer did not move at all",
+    SoakEndKind.TIME: "its time was over, and the temperature had not settled",
+    SoakEndKind.NO_THERMOMETER: "its time was over; no temperature could be read",
+}
 _STATES = {
     "cold": "the first run after loading",
     "warm": "after a warm-up",
-    "soaked": "after the board's temperature had settled",
+    "soaked": "after soaking",
 }
 
 
@@ -39,6 +48,14 @@ class Worth:
 
 
 @dataclass(frozen=True, slots=True)
+class Soaked:
+    """What one variant took at both ends of soaking, for an image."""
+
+    name: str
+    ends: Ends
+
+
+@dataclass(frozen=True, slots=True)
 class BoardTurns:
     """How the variants of one board took turns.
 
@@ -48,20 +65,54 @@ class BoardTurns:
         How well their times are known, in sentences.
     worths
         Of each trial, and of the second copy of one, in the order of the run.
+    soaked
+        Both ends of soaking, in the same order; empty where the board was not soaked.
     """
 
     board: str
     words: str
     worths: tuple[Worth, ...]
+    soaked: tuple[Soaked, ...] = ()
 
 
 def describe_turns(data: RunData, comparison: Comparison) -> list[BoardTurns]:
     """Return each board on which variants took turns."""
     floors = noise_floors(comparison)
     return [
-        BoardTurns(end.board, precision_words(end, floors.get(end.board)), tuple(_worths(data, end.board)))
+        BoardTurns(
+            end.board,
+            board_words(data, end, floors.get(end.board)),
+            tuple(_worths(data, end.board)),
+            tuple(_soaked(data, end.board)),
+        )
         for end in data.timings
     ]
+
+
+def board_words(data: RunData, end: TimingEnd, floor: float | None) -> str:
+    """Return how the variants of a board took turns, what that reached, and how it was soaked."""
+    words = [precision_words(end, floor)]
+    if end.timing.state is TimingState.SOAKED:
+        words += soaking_words(end.soak, soaking_ends(data.blocks, end.board).values())
+    return " ".join(words)
+
+
+def soaking_words(soak: SoakEnd | None, ends: Iterable[Ends]) -> Iterator[str]:
+    """Return how long a board was soaked, how that ended, and what became of the times, in sentences."""
+    if soak is None:
+        yield "How soaking ended is not known: an older deltann did it."
+    else:
+        temps = ""
+        if soak.first_temp_c is not None and soak.last_temp_c is not None:
+            first, last = format_number(soak.first_temp_c), format_number(soak.last_temp_c)
+            temps = f" ({first} °C at first, {last} °C at last)"
+        duration = format_duration(soak.duration_s * 1e9)
+        yield f"Soaking took {duration} and ended since {_SOAK_ENDS[soak.kind]}{temps}."
+    ratios = sorted(found.ratio for found in ends)
+    if ratios:
+        low, high = format_plain(ratios[0]), format_plain(ratios[-1])
+        times = low if low == high else f"{low} to {high}"
+        yield f"In its last laps, variants took {times} times as long as in its first."
 
 
 def noise_floors(comparison: Comparison) -> dict[str, float]:
@@ -109,16 +160,28 @@ def measuring(blocks: Iterable[Block], board: str) -> list[Block]:
     return [block for block in blocks if block.place.board == board and block.place.phase is Phase.MEASURE]
 
 
-def _worths(data: RunData, board: str) -> Iterator[Worth]:
+def _soaked(data: RunData, board: str) -> Iterator[Soaked]:
+    found = soaking_ends(data.blocks, board)
+    for name, entry in _named(data, found):
+        yield Soaked(name, found[entry])
+
+
+def _named(data: RunData, entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:
+    """Return the name of each entry with it, in the order of the run."""
     labels = {trial.trial_id: trial.label for trial in data.trials}
-    by_entry: dict[tuple[str, bool], list[Block]] = defaultdict(list)
+    order = list(labels)
+    for trial_id, twin in sorted(entries, key=lambda entry: (order.index(entry[0]), entry[1])):
+        yield entry_name(labels[trial_id], twin=twin), (trial_id, twin)
+
+
+def _worths(data: RunData, board: str) -> Iterator[Worth]:
+    by_entry: dict[Entry, list[Block]] = defaultdict(list)
     for block in measuring(data.blocks, board):
         by_entry[block.place.trial_id, block.place.twin].append(block)
-    order = list(labels)
-    for trial_id, twin in sorted(by_entry, key=lambda entry: (order.index(entry[0]), entry[1])):
-        blocks = by_entry[trial_id, twin]
+    for name, entry in _named(data, by_entry):
+        blocks = by_entry[entry]
         counts = Counter(block.verdict for block in blocks)
-        yield Worth(entry_name(labels[trial_id], twin=twin), dict(counts), tuple(gather_reasons(blocks)))
+        yield Worth(name, dict(counts), tuple(gather_reasons(blocks)))
 
 
 def gather_reasons(blocks: Sequence[Block]) -> Iterator[tuple[str, int]]:

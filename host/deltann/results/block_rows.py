@@ -5,7 +5,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from deltann.core.block import Block, Launch, Phase, Place, Strain, TimingEnd, TimingEndKind, Verdict
+from deltann.core.block import (
+    Block,
+    Launch,
+    Phase,
+    Place,
+    SoakEnd,
+    SoakEndKind,
+    Strain,
+    TimingEnd,
+    TimingEndKind,
+    Verdict,
+)
 from deltann.core.record import Reading
 from deltann.core.timing import Timing, TimingState, WarmUp
 from deltann.core.trial import Cause
@@ -74,6 +85,10 @@ def timing_row(end: TimingEnd) -> Row:
         "spent_s": end.spent_s,
         "deciding_s": end.deciding_s,
         "protocol": json.dumps(asdict(end.timing)),
+        "soak_kind": end.soak and end.soak.kind.value,
+        "soak_s": end.soak and end.soak.duration_s,
+        "soak_first_c": end.soak and end.soak.first_temp_c,
+        "soak_last_c": end.soak and end.soak.last_temp_c,
     }
 
 
@@ -94,4 +109,11 @@ def timing_of(row: Row) -> TimingEnd:
         laps=row["laps"],
         spent_s=row["spent_s"],
         deciding_s=row["deciding_s"],
+        soak=_soak_of(row),
     )
+
+
+def _soak_of(row: Row) -> SoakEnd | None:
+    if row["soak_kind"] is None:
+        return None
+    return SoakEnd(SoakEndKind(row["soak_kind"]), row["soak_s"], row["soak_first_c"], row["soak_last_c"])

@@ -14,6 +14,8 @@ History of the schema
     `blocks` and `timings` are there: variants that took turns.
 6
     `trials` has the factor `batch`, and `blocks` how many images each run took.
+7
+    `timings` has how soaking ended.
 
 A table of an older schema is read as one of this schema: the columns it lacks are null.
 """
@@ -25,7 +27,7 @@ from typing import Any
 from deltann.core.errors import MissingPackageError
 from deltann.results.tables import TABLES, Table
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 VERSION_KEY = "deltann_schema_version"
 
 

@@ -333,6 +333,17 @@ _TIMINGS = Table(
         Column("spent_s", "float64", "wall time, soaking not counted", "s"),
         Column("deciding_s", "float64", "of it judging blocks and working out the precision", "s"),
         Column("protocol", "string", "how they took turns, as JSON"),
+        Column(
+            "soak_kind",
+            "string",
+            "why soaking ended: `settled`, `still` (the thermometer did not move at all), `time` or "
+            "`no_thermometer`; null: not soaked",
+            nullable=True,
+            since=7,
+        ),
+        Column("soak_s", "float64", "how long the board was soaked", "s", nullable=True, since=7),
+        Column("soak_first_c", "float64", "first temperature of it", "°C", nullable=True, since=7),
+        Column("soak_last_c", "float64", "last temperature of it", "°C", nullable=True, since=7),
     ),
 )
 

@@ -26,7 +26,7 @@ from deltann.run.build import build_all
 from deltann.run.checkup import host_facts
 from deltann.run.events import BoardsChosen, FolderMade, Listener, Note, Step, TrialsPlanned
 from deltann.run.fleet import THE_USUAL_LAB, AbsentBoard, BoardAccess, Lab, identity_of, open_boards
-from deltann.run.history import remember_latency
+from deltann.run.history import remember_trial
 from deltann.run.measure import measure_all, record_unmeasured
 from deltann.run.prepare import Prepared, prepare
 from deltann.run.quarantine import NO_PATIENCE, THE_USUAL_PATIENCE
@@ -364,7 +364,7 @@ def recorder(folder: RunFolder) -> Callable[[TrialRecord], None]:
     def record(trial_record: TrialRecord) -> None:
         with one_at_a_time:
             folder.write_attempt(trial_record)
-            remember_latency(trial_record)
+            remember_trial(trial_record)
 
     return record
 

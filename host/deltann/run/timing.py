@@ -4,24 +4,25 @@ import asyncio
 import contextlib
 import math
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from deltann.compare.laps import Entry, Laps, precision_of
+from deltann.compare.laps import Entry, Laps, counts, precision_of
 from deltann.compare.validity import Judge, believable_temp_c
-from deltann.core.block import Block, Phase, Place, TimingEnd, TimingEndKind, Verdict
+from deltann.core.block import Block, Phase, Place, SoakEnd, TimingEnd, TimingEndKind, Verdict
 from deltann.core.errors import BoardError
 from deltann.core.pairs import find_pairs
 from deltann.core.timing import Timing, TimingState
 from deltann.core.trial import Cause, Trial
 from deltann.run.events import LapDone, Note, Shipped, TimingEnded, TimingStarted
 from deltann.run.sitting import Hold, Sitting, TimingTask
+from deltann.run.thermometer import Thermometer
 
-SETTLED_WITHIN_C = 1.0
-SETTLED_FOR_S = 60.0
 FAILURES_BORNE = 2
+"""So many blocks of a variant that fail one after the other, and it has no more turns."""
+
 FLUSHED_EVERY_S = 5.0
 _LOST = frozenset({Cause.AGENT_LOST, Cause.LEASE_LOST})
 
@@ -58,10 +59,11 @@ class _Timing:
             for a, b, _ in find_pairs([trial.factors() for trial in trials])
         ]
         self._laps = Laps(task.done)
-        self._judge = Judge(sitting.facts.cores)
+        self._judge = Judge(sitting.facts.cores, task.timing)
         self._failures: Counter[Entry] = Counter()
-        self._temps_c: deque[tuple[float, float]] = deque()
+        self._thermometer = Thermometer()
         self._unwritten: list[Block] = []
+        self._again: list[Entry] = []
         self._launch = 1 + max((block.place.launch for block in task.done), default=-1)
         self._begun_s = time.monotonic()
         self._flushed_s = self._begun_s
@@ -72,12 +74,13 @@ class _Timing:
         board = self._sitting.board.name
         self._sitting.listener(TimingStarted(board, len(self._trials), self._protocol.budget_s))
         await self._send_files()
+        soak = None
         try:
             if self._protocol.state is TimingState.SOAKED:
-                await self._soak()
+                soak = await self._soak()
             kind = await self._measure()
         finally:
-            await asyncio.shield(self._flush())
+            await asyncio.shield(self._flush(all_of_them=True))
             self._task.spent_s, self._begun_s = self._spent_s(), time.monotonic()
         end = TimingEnd(
             board=board,
@@ -87,6 +90,7 @@ class _Timing:
             laps=self._laps.count(self._entries),
             spent_s=self._spent_s(),
             deciding_s=self._deciding_s,
+            soak=soak,
         )
         await asyncio.to_thread(self._task.record_end, end)
         self._sitting.listener(TimingEnded(end, self._protocol.precision))
@@ -98,23 +102,20 @@ class _Timing:
             if shipment.sent_bytes:
                 self._sitting.listener(Shipped(trial.board, shipment.sent_bytes, shipment.present_blobs))
 
-    async def _soak(self) -> None:
+    async def _soak(self) -> SoakEnd:
         """Go on lap after lap until the temperature has settled, or the time for it is over."""
-        board, begun_s = self._sitting.board.name, time.monotonic()
-        lap = 0
-        while time.monotonic() - begun_s < self._protocol.soak_s and not self._has_settled():
-            await self._run_lap(Phase.SOAK, lap, fresh=lap == 0)
-            lap += 1
-            self._sitting.listener(LapDone(board, 0, None, 0.0))
-        await self._flush()
-        self._begun_s += time.monotonic() - begun_s  # the budget is for measuring
-
-    def _has_settled(self) -> bool:
-        temps = self._temps_c
-        if not temps or temps[-1][0] - temps[0][0] < SETTLED_FOR_S:
-            return False
-        values = [temp for _, temp in temps]
-        return max(values) - min(values) <= SETTLED_WITHIN_C
+        board, begun_s, lap = self._sitting.board.name, time.monotonic(), 0
+        seen = self._thermometer
+        try:
+            while time.monotonic() - begun_s < self._protocol.soak_s and self._entries and not seen.settled:
+                await self._run_lap(Phase.SOAK, lap, fresh=lap == 0)
+                lap += 1
+                self._sitting.listener(LapDone(board, 0, None, 0.0))
+            end = SoakEnd(seen.end(), time.monotonic() - begun_s, seen.first_c, seen.last_c)
+            await self._flush()
+        finally:
+            self._begun_s += time.monotonic() - begun_s  # the budget is for measuring
+        return end
 
     async def _measure(self) -> TimingEndKind:
         protocol, first = self._protocol, self._laps.next
@@ -145,20 +146,19 @@ class _Timing:
                 return TimingEndKind.BUDGET
 
     async def _run_lap(self, phase: Phase, lap: int, *, fresh: bool) -> None:
-        """Give each entry its turn, and those whose block is worth nothing one more at the end."""
+        """Give each entry its turn, and those that measured what is worth nothing one more at the end."""
         words = f"{self._protocol.seed} {self._sitting.board.name} {phase} {lap}"
         places = np.random.default_rng(list(words.encode())).permutation(len(self._entries))
         order = [self._entries[place] for place in places]
-        again = []
+        self._again.clear()
         for turn, entry in enumerate(order):
-            block = await self._run_block(phase, lap, turn, entry, fresh=fresh)
-            if block.verdict is Verdict.INVALID:
-                again.append(entry)
-        for turn, entry in enumerate(again, len(order)):
+            await self._run_block(phase, lap, turn, entry, fresh=fresh)
+        # It grows meanwhile, where a look shows that blocks of before were held back.
+        for turn, entry in enumerate(self._again, len(order)):
             if entry in self._entries and self._spent_s() < self._protocol.budget_s:
                 await self._run_block(phase, lap, turn, entry, fresh=False)
 
-    async def _run_block(self, phase: Phase, lap: int, turn: int, entry: Entry, *, fresh: bool) -> Block:
+    async def _run_block(self, phase: Phase, lap: int, turn: int, entry: Entry, *, fresh: bool) -> None:
         trial = self._trials[entry[0]]
         place = Place(trial.board, trial.trial_id, entry[1], lap, turn, self._launch, phase)
         artifact, inputs = self._sitting.artifacts[trial.build_key], self._sitting.inputs_of(trial)
@@ -167,17 +167,36 @@ class _Timing:
         )
         with self._deciding():
             block = self._judge.judge(block, trial.variant.threads)
+            self._correct(self._judge.corrected, phase, lap)
             self._laps.add(block)
             self._note_temperature(block)
         self._unwritten.append(block)
+        self._measure_again(block, phase, lap)
         if block.cause in _LOST:
             raise BoardError(block.message, where=f"board {trial.board}")
         if block.cause is not None:
             self._bear(entry, block)
-        return block
+        else:
+            self._failures.pop(entry, None)
+
+    def _correct(self, corrected: Sequence[Block], phase: Phase, lap: int) -> None:
+        """Put the last blocks, as a look after them shows them, in the place of what they were taken for."""
+        for place, block in enumerate(corrected, len(self._unwritten) - len(corrected)):
+            if counts(self._unwritten[place]) and not counts(block):
+                self._laps.drop(block)
+            self._unwritten[place] = block
+            self._measure_again(block, phase, lap)
+
+    def _measure_again(self, block: Block, phase: Phase, lap: int) -> None:
+        """Note who is to have one more turn in this lap; while the board soaks nobody needs one."""
+        place = block.place
+        entry = place.trial_id, place.twin
+        is_of_this = (place.phase, place.lap) == (phase, lap) and phase is Phase.MEASURE
+        if is_of_this and block.verdict is Verdict.INVALID and entry not in self._again:
+            self._again.append(entry)
 
     def _bear(self, entry: Entry, block: Block) -> None:
-        """Count a failure; an entry that fails again and again has no more turns."""
+        """Count a failure; an entry that fails again and again, without a break, has no more turns."""
         self._failures[entry] += 1
         if self._failures[entry] >= FAILURES_BORNE:
             self._entries.remove(entry)
@@ -193,12 +212,8 @@ class _Timing:
 
     def _note_temperature(self, block: Block) -> None:
         temp_c = believable_temp_c(block.reading.temp_c) if block.reading is not None else None
-        now_s = time.monotonic()
-        if temp_c is not None:
-            self._temps_c.append((now_s, temp_c))
-        # One reading older than the span stays: without it the span would never be covered.
-        while len(self._temps_c) > 1 and now_s - self._temps_c[1][0] > SETTLED_FOR_S:
-            self._temps_c.popleft()
+        if temp_c is not None and block.place.phase is Phase.SOAK:
+            self._thermometer.note(temp_c, time.monotonic())
 
     def _spent_s(self) -> float:
         return self._task.spent_s + time.monotonic() - self._begun_s
@@ -211,9 +226,11 @@ class _Timing:
         finally:
             self._deciding_s += time.perf_counter() - begun_s
 
-    async def _flush(self) -> None:
+    async def _flush(self, *, all_of_them: bool = False) -> None:
+        """Write blocks down, but those that the next look at the board may still speak of."""
         self._flushed_s = time.monotonic()
-        blocks, self._unwritten = self._unwritten, []
+        ready = len(self._unwritten) - (0 if all_of_them else len(self._judge.pending))
+        blocks, self._unwritten = self._unwritten[:ready], self._unwritten[ready:]
         if blocks:
             await asyncio.to_thread(self._task.record_blocks, blocks)
             self._task.done += blocks

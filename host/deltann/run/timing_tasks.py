@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from functools import partial
 
-from deltann.core.block import Block
+from deltann.core.block import Block, Phase
 from deltann.core.trial import Status
 from deltann.results.folder import RunFolder
 from deltann.run.prepare import Prepared
@@ -11,9 +11,14 @@ from deltann.run.sitting import TimingTask
 
 
 def spent_s(blocks: Sequence[Block]) -> float:
-    """Return how long these blocks took: of each launch from the first block's start to the last one's."""
+    """Return how much of the budget these blocks took: of each launch from the first start to the last one.
+
+    Those of soaking took none.
+    """
     begun: dict[int, tuple[int, int]] = {}
     for block in blocks:
+        if block.place.phase is Phase.SOAK:
+            continue
         first, last = begun.get(block.place.launch, (block.started_unix_ns, block.started_unix_ns))
         begun[block.place.launch] = min(first, block.started_unix_ns), max(last, block.started_unix_ns)
     return sum(last - first for first, last in begun.values()) / 1e9

@@ -26,7 +26,7 @@ from deltann.crew import HERE, Crew
 from deltann.paths import cache_folder
 from deltann.run.build import BuildJob
 from deltann.run.forms import Forms
-from deltann.run.history import read_latencies
+from deltann.run.history import read_latencies, read_loads
 from deltann.run.study_form import StudyForm, artifact_key
 from deltann.run.survey import Survey
 from deltann.study.estimate import History
@@ -65,7 +65,7 @@ class Workshop:
     def plan(self) -> Plan:
         """Return the plan of the study, with what the cache has and earlier runs measured."""
         built = {**past_builds_s(self._folder), **self._forms.made_s()}
-        return self._plan(self.key_of, History(built, read_latencies()))
+        return self._plan(self.key_of, History(built, read_latencies(), read_loads()))
 
     def runnable(self) -> list[Variant]:
         """Return the variants of the trials that can run, without a look at any artifact."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from deltann.core.timing import Timing
 from deltann.core.trial import Trial
 
 DEFAULT_BUILD_S = 8.0
@@ -22,10 +23,13 @@ class History:
         Build time in seconds of every artifact in the build cache, by build key.
     latency_s
         Median latency in seconds of trials measured before, by `latency_key`.
+    load_s
+        What starting a worker, loading the model and its first run took together, by `latency_key`.
     """
 
     built: Mapping[str, float] = field(default_factory=dict)
     latency_s: Mapping[str, float] = field(default_factory=dict)
+    load_s: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,23 @@ def estimate(trials: Sequence[Trial], images: int | None, history: History) -> E
     return Estimate(
         each_s * len(to_build), building_basis, *_estimate_measuring(trials, images, history.latency_s)
     )
+
+
+def least_turns_s(timing: Timing, trials: Sequence[Trial], history: History) -> float:
+    """Return how long the fewest laps of the trials of one board take, at least, seconds.
+
+    What is not known of a trial counts as nothing.
+    """
+    least_s = [
+        timing.least_s(
+            history.latency_s.get(latency_key(trial), 0.0),
+            history.load_s.get(latency_key(trial), 0.0),
+            trial.protocol.warmup_runs,
+        )
+        for trial in trials
+    ]
+    again_s = least_s[:1] if timing.noise_floor else []  # the first one takes part twice
+    return sum(least_s + again_s)
 
 
 def _estimate_measuring(

@@ -13,11 +13,11 @@ from deltann.core.gpu import NVRTC_PACKAGE, why_no_cuda
 from deltann.core.hashing import digest_record, short
 from deltann.core.model import ModelSource
 from deltann.core.pairs import find_pairs
-from deltann.core.timing import Timing
+from deltann.core.timing import LAPS_OF_INTERVAL, Timing
 from deltann.core.trial import Trial
 from deltann.core.variant import DETECTED_CPU, Variant, variant_id
 from deltann.core.words import suggest
-from deltann.study.estimate import Estimate, History, estimate
+from deltann.study.estimate import Estimate, History, estimate, least_turns_s
 from deltann.study.grid import LeftOut, make_grid
 from deltann.study.study import Study
 
@@ -160,7 +160,7 @@ def make_plan(
         warnings=(
             *_warn_of_boards(runnable, boards),
             *_warn_of_batches(runnable, images),
-            *_warn_of_timing(runnable, boards, study.timing),
+            *_warn_of_timing(runnable, boards, study.timing, history),
             *_warn_of_pairs(factors, pairs),
         ),
     )
@@ -294,20 +294,26 @@ def _turns_s(trials: Sequence[Trial], boards: Sequence[BoardFacts], timing: Timi
 
 
 def _warn_of_timing(
-    trials: Sequence[Trial], boards: Sequence[BoardFacts], timing: Timing | None
+    trials: Sequence[Trial], boards: Sequence[BoardFacts], timing: Timing | None, history: History
 ) -> Iterator[str]:
     """Say on which boards the variants cannot have as many turns as the study wants at least."""
     if timing is None:
         return
+    if timing.max_laps < LAPS_OF_INTERVAL:
+        yield (
+            f"max_laps is {timing.max_laps}, and with fewer than {LAPS_OF_INTERVAL} laps a ratio of times "
+            "has no interval: nothing will be said about times."
+        )
     for board in boards:
-        variants = sum(trial.board == board.name for trial in trials)
-        least_s = timing.least_s(variants)
-        if board.emulated and variants:
+        here = [trial for trial in trials if trial.board == board.name]
+        least_s = least_turns_s(timing, here, history)
+        if board.emulated and here:
             yield f"board {board.name} is emulated: its variants do not take turns."
         elif least_s > timing.budget_s:
             yield (
-                f"board {board.name}: {timing.min_laps} laps of {variants} variants take {least_s:.0f} s at "
-                f"least, over the budget of {timing.budget_s:.0f} s: the precision will not be reached."
+                f"board {board.name}: {timing.min_laps} laps of {plural(len(here), 'variant')} take "
+                f"{least_s:.0f} s at least, loading and warming up among it, over the budget of "
+                f"{timing.budget_s:.0f} s: the precision will not be reached."
             )
 
 

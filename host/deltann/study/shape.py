@@ -325,6 +325,11 @@ class TimingShape(Shape):
                 f"{self.budget:g} s",
                 "Raise budget, or lower min_laps or block",
             )
+        if self.state is not TimingState.COLD and self.warm_up.time > self.budget:
+            raise refusal(
+                f"the warm-up alone takes {self.warm_up.time:g} s, and the budget is {self.budget:g} s",
+                "Raise budget, or lower time of warm_up",
+            )
         return self
 
 

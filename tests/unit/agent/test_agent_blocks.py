@@ -1,6 +1,6 @@
 """Models that stay loaded: the worker's loop, its warm-up, what it counts, and how the agent keeps them."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -47,6 +47,13 @@ def order(tmp_path):
     )
 
 
+def split(frame):
+    """Return header and payload of a frame's bytes."""
+    header_bytes, _ = frames.lengths(frame[: frames.PREFIX.size])
+    rest = frame[frames.PREFIX.size :]
+    return rest[:header_bytes], rest[header_bytes:]
+
+
 def asked(order, *wanted):
     """Return what a worker emits that is asked for these, and what its executor saw."""
     executor, emitted = Executor(), []
@@ -67,6 +74,13 @@ def test_a_model_is_loaded_once_and_timed_block_by_block(order):
     # The first run, two to warm up, and before each block one that finds the caches cold.
     assert seen == [1] * (1 + 2 + 2 * (1 + 3))
     assert following is None
+
+
+def test_what_happened_during_the_first_run_is_counted_by_itself(order):
+    _, (started, _, strain, _), _ = asked(order, frames.Block(3, 20 * MS, False, 0))
+    assert started.strain.keys() == asdict(strain).keys()
+    assert started.first_run_ns <= started.strain["wall_ns"] < strain.wall_ns
+    assert frames.decode(*split(frames.encode(started))) == started
 
 
 def test_a_block_goes_on_until_its_time_is_over(order):
@@ -221,17 +235,21 @@ async def test_where_memory_is_not_known_nothing_is_ended():
     assert await kept.make_room("b", 2**40) == ()
 
 
+class PlayedTelemetry:
+    """Counts looks, and notes whether programs were asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def read(self, phase, resident_bytes, *, ask_programs):
+        self.asked.append(ask_programs)
+        return pb.Reading(phase=phase, unix_ns=len(self.asked), worker_rss_bytes=resident_bytes)
+
+    def begin_anew(self):
+        pass
+
+
 async def test_a_look_at_the_board_is_shared_by_the_blocks_of_half_a_second(monkeypatch):
-    class PlayedTelemetry:
-        looks = 0
-
-        def read(self, phase, resident_bytes):
-            self.looks += 1
-            return pb.Reading(phase=phase, unix_ns=self.looks, worker_rss_bytes=resident_bytes)
-
-        def begin_anew(self):
-            pass
-
     now = [10.0]
     monkeypatch.setattr(slots.time, "monotonic", lambda: now[0])
     kept = slots.Slots(PlayedTelemetry, lambda: None)
@@ -239,6 +257,17 @@ async def test_a_look_at_the_board_is_shared_by_the_blocks_of_half_a_second(monk
     assert [kept.look(worker).unix_ns for _ in range(3)] == [1, 1, 1]
     now[0] += slots.FRESH_S + 0.01
     assert kept.look(worker) == pb.Reading(phase=pb.Reading.DURING, unix_ns=2, worker_rss_bytes=7)
+
+
+async def test_programs_of_the_board_are_asked_between_blocks_but_seldom(monkeypatch):
+    now = [10.0]
+    monkeypatch.setattr(slots.time, "monotonic", lambda: now[0])
+    telemetry = PlayedTelemetry()
+    kept = slots.Slots(lambda: telemetry, lambda: None)
+    for _ in range(24):
+        kept.look(PlayedWorker(7))
+        now[0] += 0.51
+    assert telemetry.asked == ([True] + [False] * 9) * 2 + [True] + [False] * 3
 
 
 async def test_all_end_with_the_lease():

@@ -90,6 +90,30 @@ def test_a_flag_that_was_cleared_and_came_back_is_new(tmp_path):
     assert throttled == [False, False, True, True]
 
 
+def test_a_flag_that_was_set_between_two_looks_and_is_over_shows_in_the_second_alone(tmp_path):
+    tree = trees.raspberry_pi_4(tmp_path, "40000")
+    telemetry = telemetry_of(tree)
+    throttled = []
+    for flags in ("40000", "50000", "50000"):
+        tree.write("sys/devices/platform/soc/soc:firmware/get_throttled", flags)
+        throttled.append(telemetry.read(pb.Reading.DURING).throttled)
+        telemetry.begin_anew()
+    assert throttled == [False, True, False]
+
+
+def test_between_blocks_a_pi_5_may_be_asked_and_tells_of_all_the_time_since_it_was(tmp_path):
+    firmware = Firmware()
+    telemetry = telemetry_of(trees.raspberry_pi_5(tmp_path), firmware)
+    told = []
+    for flags, may_ask in (("0x0", True), ("0x20000", False), ("0x20000", True), ("0x20000", True)):
+        firmware.flags = flags
+        reading = telemetry.read(pb.Reading.DURING, ask_programs=may_ask)
+        told.append(reading.throttled if reading.HasField("throttled") else None)
+        telemetry.begin_anew()
+    assert told == [False, None, True, False]
+    assert firmware.asked.count(("vcgencmd", "get_throttled")) == 3
+
+
 @pytest.mark.parametrize("text", ["", "what", "0x", "-1"])
 def test_flags_that_are_no_number_are_not_told(tmp_path, text):
     assert raspberry.flags_in_files(trees.raspberry_pi_4(tmp_path, text).root) is None

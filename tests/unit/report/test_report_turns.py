@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import pytest
 import report_runs
 
-from deltann.core.block import TimingEndKind, Verdict
+from deltann.core.block import Phase, SoakEnd, SoakEndKind, TimingEndKind, Verdict
+from deltann.core.timing import TimingState
 from deltann.report.export import ExportFormat, export_run
 from deltann.report.html import render_html
 from deltann.report.methods import methods_paragraph
@@ -35,6 +36,72 @@ def test_words_say_what_was_reached_asked_and_what_is_noise(turning):
     assert turns.words.startswith("Variants took turns in 40 laps, after a warm-up, within 60.4 s.")
     assert "known to ± 2.1 % or better; ± 1 % was asked for. The budget of 60.0 s ended it." in turns.words
     assert f"differed by up to {100 * floor:.1f} %, and no smaller difference is called one." in turns.words
+
+
+def soaked_run(kind=SoakEndKind.SETTLED, first_c=41.0, last_c=67.5, laps=20):
+    """A run whose first laps were soaking, in which the slower variants became slower yet."""
+    data = report_runs.turns_run(laps=laps, levels=("O0", "O3"))
+    slowest = data.trials[0].trial_id
+    blocks = []
+    for block in data.blocks:
+        phase = Phase.SOAK if block.place.lap < laps // 2 else Phase.MEASURE
+        hot = 1.25 if block.place.trial_id == slowest and block.place.lap >= 5 else 1.0
+        latency_ns = (round(hot * 10_000_000),)
+        place = replace(block.place, phase=phase, launch=0)
+        blocks.append(replace(block, place=place, latency_ns=latency_ns, verdict=Verdict.VALID, reasons=()))
+    soak = SoakEnd(kind, 200e0, first_c, last_c)
+    timing = replace(data.timings[0].timing, state=TimingState.SOAKED)
+    end = replace(data.timings[0], timing=timing, soak=soak)
+    return replace(data, blocks=tuple(blocks), timings=(end,))
+
+
+def test_a_board_that_soaked_says_how_long_why_it_ended_and_what_became_of_the_times():
+    data = soaked_run()
+    comparison = report_runs.compare(data)
+    (turns,) = describe_turns(data, comparison)
+    words = (
+        "Soaking took 3 min 20 s and ended since the temperature had settled (41 °C at first, 67.5 °C at "
+        "last). In its last laps, variants took 1.00 to 1.25 times as long as in its first."
+    )
+    assert words in turns.words
+    assert words in methods_paragraph(data, comparison)
+    ratios = {soaked.name: soaked.ends.ratio for soaked in turns.soaked}
+    assert list(ratios)[:2] == ["tvm/torch/O0/2t", "tvm/torch/O0/2t, again"]
+    assert sorted(ratios.values()) == pytest.approx([1.0, 1.0, 1.0, 1.25, 1.25])
+    page = render_html(data, comparison)
+    assert "Both ends of soaking" in page
+    assert "12.5 ms" in page
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "finding"),
+    [
+        (SoakEndKind.SETTLED, "ended since the temperature had settled", None),
+        (SoakEndKind.STILL, "the thermometer did not move at all", "read 67.5 °C throughout"),
+        (SoakEndKind.TIME, "the temperature had not settled", "its temperature had not settled"),
+        (SoakEndKind.NO_THERMOMETER, "no temperature could be read", "equilibrium is not known"),
+    ],
+)
+def test_how_soaking_ended_is_said_and_what_is_doubtful_is_a_finding(kind, words, finding):
+    data = soaked_run(kind)
+    comparison = report_runs.compare(data)
+    assert words in describe_turns(data, comparison)[0].words
+    found = [one.text for one in comparison.findings if "soaked for 3 min 20 s" in one.text]
+    assert len(found) == (finding is not None)
+    assert all(finding in text for text in found)
+
+
+def test_a_board_that_an_older_release_soaked_has_words_too():
+    data = soaked_run()
+    data = replace(data, timings=(replace(data.timings[0], soak=None),))
+    (turns,) = describe_turns(data, report_runs.compare(data))
+    assert "How soaking ended is not known" in turns.words
+    assert len(turns.soaked) == 5
+
+
+def test_a_board_that_was_not_soaked_has_no_ends_of_it(turning):
+    assert describe_turns(*turning)[0].soaked == ()
+    assert "Both ends of soaking" not in render_html(*turning)
 
 
 def test_words_of_other_ends(turning):
@@ -126,6 +193,47 @@ def test_the_page_and_the_paragraph_tell_of_turns_and_factors(turning):
     ):
         assert words in text
     assert "resamples of the images" not in text
+
+
+def protocol_of(data, **changes):
+    """What the paragraph says of how the variants of a run took turns, after changes of the protocol."""
+    end = data.timings[0]
+    data = replace(data, timings=(replace(end, timing=replace(end.timing, **changes)),))
+    return methods_paragraph(data, report_runs.compare(data))
+
+
+def test_the_paragraph_says_of_loading_what_held_in_this_run(turning):
+    data = turning[0]
+    assert "all variants were loaded side by side" in protocol_of(data)
+    assert "all models were loaded anew after 20 laps" in protocol_of(data, laps_per_launch=20)
+    one_launch = replace(data, blocks=tuple(block for block in data.blocks if block.place.launch == 0))
+    assert "loaded anew" not in protocol_of(one_launch)
+    cold = protocol_of(data, state=TimingState.COLD)
+    assert "side by side" not in cold
+    assert "in blocks of one run (cold), the first after loading the model in a process of its own" in cold
+
+
+def test_the_paragraph_says_that_models_were_ended_for_want_of_memory(turning):
+    data = turning[0]
+    launch = data.blocks[0].launch
+    blocks = [replace(block, launch=launch) if block.place.lap == 5 else block for block in data.blocks]
+    text = protocol_of(replace(data, blocks=tuple(blocks)))
+    assert "side by side" not in text
+    assert "9 times ended for want of memory and loaded again" in text
+
+
+def test_the_paragraph_counts_what_was_measured_again(turning):
+    data = turning[0]
+    invalid = [block for block in data.blocks if block.verdict is Verdict.INVALID]
+    assert invalid
+    assert "; no invalid one was measured again." in protocol_of(data)
+    place = invalid[0].place
+    again = replace(invalid[0], place=replace(place, turn=9), verdict=Verdict.VALID, launch=None)
+    text = protocol_of(replace(data, blocks=(*data.blocks, again)))
+    assert f"; 1 of the {len(invalid)} invalid ones were measured again." in text
+    well = [replace(block, verdict=Verdict.VALID) for block in data.blocks]
+    text = protocol_of(replace(data, blocks=tuple(well)))
+    assert "Of 360 blocks, 360 valid." in text
 
 
 def test_the_verdict_takes_times_from_laps(turning):

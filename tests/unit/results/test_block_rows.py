@@ -3,7 +3,18 @@ from dataclasses import replace
 import results_records as records
 from results_records import TRIALS
 
-from deltann.core.block import Block, Launch, Phase, Place, Strain, TimingEnd, TimingEndKind, Verdict
+from deltann.core.block import (
+    Block,
+    Launch,
+    Phase,
+    Place,
+    SoakEnd,
+    SoakEndKind,
+    Strain,
+    TimingEnd,
+    TimingEndKind,
+    Verdict,
+)
 from deltann.core.record import Reading
 from deltann.core.timing import Timing, TimingState, WarmUp
 from deltann.core.trial import Cause
@@ -42,6 +53,7 @@ END = TimingEnd(
     laps=4,
     spent_s=12.5,
     deciding_s=0.25,
+    soak=SoakEnd(SoakEndKind.TIME, 600.5, 41.0, 72.5),
 )
 
 
@@ -66,6 +78,27 @@ def test_blocks_of_before_batches_took_one_image_a_run(make_folder):
     older = pq.read_table(file).drop_columns(["batch"])
     pq.write_table(older.replace_schema_metadata({"deltann_schema_version": "5"}), file)
     assert folder.blocks("local") == (replace(FULL, batch=1),)
+
+
+def test_how_soaking_ended_is_not_known_of_older_runs_nor_where_there_was_none(make_folder):
+    import pyarrow.parquet as pq
+
+    folder = make_folder(4)
+    folder.write_timing(replace(END, soak=None))
+    assert folder.timings() == (replace(END, soak=None),)
+    folder.write_timing(END)
+    assert folder.timings() == (END,)
+    (file,) = folder.path.glob("tables/timings/*.parquet")
+    older = pq.read_table(file).drop_columns(["soak_kind", "soak_s", "soak_first_c", "soak_last_c"])
+    pq.write_table(older.replace_schema_metadata({"deltann_schema_version": "6"}), file)
+    assert folder.timings() == (replace(END, soak=None),)
+
+
+def test_a_soaking_without_a_thermometer_has_no_temperatures(make_folder):
+    end = replace(END, soak=SoakEnd(SoakEndKind.NO_THERMOMETER, 600.0))
+    folder = make_folder(4)
+    folder.write_timing(end)
+    assert folder.timings() == (end,)
 
 
 def test_a_board_whose_name_begins_like_another_has_its_own_blocks(make_folder):

@@ -7,7 +7,7 @@ from deltann.core.factors import Binding, Importer, Runtime
 from deltann.core.record import Measurement, TrialRecord
 from deltann.core.trial import Status, TimingProtocol, Trial
 from deltann.core.variant import Variant
-from deltann.run.history import read_latencies, remember_latency
+from deltann.run.history import read_latencies, read_loads, remember_trial
 from deltann.study.estimate import History, estimate
 
 
@@ -32,9 +32,9 @@ def record(of: Trial, latency_s: float) -> TrialRecord:
         changed_samples=(),
         runtime_version="1",
         threads_source="",
-        spawn_ns=0,
-        load_ns=0,
-        first_run_ns=0,
+        spawn_ns=300_000_000,
+        load_ns=40_000_000,
+        first_run_ns=5_000_000,
         warmup_ns=0,
         measuring_ns=0,
         running_ns=0,
@@ -46,7 +46,7 @@ def record(of: Trial, latency_s: float) -> TrialRecord:
 def test_threads_and_binding_have_latencies_of_their_own():
     known = {trial(1): 0.4, trial(2): 0.2, trial(2, Binding.CORES): 0.1}
     for of, latency_s in known.items():
-        remember_latency(record(of, latency_s))
+        remember_trial(record(of, latency_s))
     for of, latency_s in known.items():
         expected = estimate([of], 10, History(latency_s=read_latencies()))
         assert expected.measuring_s == pytest.approx(10 * latency_s)
@@ -54,7 +54,13 @@ def test_threads_and_binding_have_latencies_of_their_own():
 
 
 def test_a_damaged_history_is_none(tmp_path):
-    remember_latency(record(trial(1), 0.4))
-    (file,) = (tmp_path / "history").iterdir()
-    file.write_text("{")
-    assert read_latencies() == {}
+    remember_trial(record(trial(1), 0.4))
+    for file in (tmp_path / "history").iterdir():
+        file.write_text("{")
+    assert read_latencies() == read_loads() == {}
+
+
+def test_what_loading_took_is_remembered_with_start_and_first_run():
+    remember_trial(record(trial(1), 0.4))
+    assert list(read_loads().values()) == [pytest.approx(0.345)]
+    assert read_loads().keys() == read_latencies().keys()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from played_board import LOST, WELL, Made, PlayedBoard, PlayedTime, make_sitting, trial
 
-from deltann.core.block import Block, Launch, Phase, Strain, TimingEndKind, Verdict
+from deltann.core.block import Block, Launch, Phase, SoakEndKind, Strain, TimingEndKind, Verdict
 from deltann.core.record import Reading
 from deltann.core.timing import Timing, TimingState
 from deltann.core.trial import Cause
@@ -83,7 +83,8 @@ class Bench:
         self.fresh.append((place.lap, fresh))
         slower = 2.0 if place.trial_id == TRIALS[1].trial_id else 1.0
         latency_ns = round(10_000_000 * slower * (1 + self.random.normal(0, 0.001)))
-        block = Block(place, 0, (latency_ns,), STEADY if fresh else None, Strain(1, 1, 0, 0, 0), reading())
+        look = replace(reading(), unix_ns=round(self.clock.now_s * 1e9))
+        block = Block(place, 0, (latency_ns,), STEADY if fresh else None, Strain(1, 1, 0, 0, 0), look)
         return self.spoil(block)
 
     async def run(self):
@@ -257,6 +258,126 @@ async def test_soaking_ends_when_the_temperature_has_settled(bench):
     assert 58 + 60 <= 0.1 * len(soaked) <= 62 + 60
     assert made.ends[0].spent_s == pytest.approx(1.8)
     assert made.ends[0].kind is TimingEndKind.PRECISION
+
+
+@pytest.mark.parametrize(
+    ("temp_c", "kind", "duration_s", "ends_c"),
+    [
+        (lambda s: min(70.0, 40.0 + s), SoakEndKind.SETTLED, 89, (40.1, 70.0)),
+        (lambda s: 50.0, SoakEndKind.STILL, 60, (50.0, 50.0)),
+        (lambda s: 40.0 + s / 10, SoakEndKind.TIME, 100, (40.01, 50.0)),
+        (lambda s: 0.0, SoakEndKind.NO_THERMOMETER, 100, (None, None)),
+    ],
+    ids=["settled", "still", "time over", "no thermometer"],
+)
+async def test_how_soaking_ended_is_kept(bench, temp_c, kind, duration_s, ends_c):
+    made = bench(replace(SHORT, state=TimingState.SOAKED, soak_s=100.0))
+    made.spoil = lambda block: replace(block, reading=reading(temp_c(made.clock.now_s - 100)))
+    await made.run()
+    soak = made.ends[0].soak
+    assert soak.kind is kind
+    assert soak.duration_s == pytest.approx(duration_s, abs=1.5)
+    if kind is SoakEndKind.NO_THERMOMETER:
+        assert (soak.first_temp_c, soak.last_temp_c) == ends_c
+    else:
+        assert (soak.first_temp_c, soak.last_temp_c) == pytest.approx(ends_c, abs=0.1)
+
+
+async def test_a_board_that_is_not_soaked_says_nothing_of_it(bench):
+    made = bench()
+    await made.run()
+    assert made.ends[0].soak is None
+
+
+async def test_a_board_that_is_lost_while_it_soaks_has_its_whole_budget_all_the_same(bench):
+    made = bench(replace(SHORT, state=TimingState.SOAKED, soak_s=5.0, budget_s=4.0))
+    losses = ["one"]
+
+    def spoil(block):
+        if block.place.lap == 12 and losses:
+            losses.pop()
+            return replace(block, latency_ns=(), cause=Cause.AGENT_LOST, message="the agent was lost")
+        return block
+
+    made.spoil = spoil
+    assert await made.run() is None
+    (end,) = made.ends
+    assert (end.kind, end.laps) == (TimingEndKind.PRECISION, 6)
+    assert end.spent_s == pytest.approx(1.8)
+
+
+async def test_when_all_fail_while_the_board_soaks_it_ends(bench):
+    made = bench(replace(SHORT, state=TimingState.SOAKED, soak_s=5.0))
+    made.spoil = lambda block: replace(block, latency_ns=(), cause=Cause.TIMEOUT, message="too long")
+    await made.run()
+    assert made.ends[0].kind is TimingEndKind.FAILED
+    assert len(made.blocks) == 3 * module.FAILURES_BORNE
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "kind", "verdict"),
+    [
+        (TimingState.SOAKED, "throttled", TimingEndKind.PRECISION, Verdict.SUSPECT),
+        (TimingState.SOAKED, "under-voltage", TimingEndKind.BUDGET, Verdict.INVALID),
+        (TimingState.WARM, "throttled", TimingEndKind.BUDGET, Verdict.INVALID),
+    ],
+)
+async def test_a_board_at_its_thermal_limit_is_timed_where_that_is_asked_for(
+    bench, state, reason, kind, verdict
+):
+    made = bench(replace(SHORT, state=state, soak_s=3.0, budget_s=4.0))
+    made.spoil = lambda block: replace(
+        block, reading=replace(block.reading, throttled=True, throttle_reasons=(reason,))
+    )
+    await made.run()
+    assert made.ends[0].kind is kind
+    assert {block.verdict for block in made.blocks} == {verdict}
+    # Nothing is measured again while a board soaks, and what counts is not either.
+    again = {block.place.phase for block in made.blocks if block.place.turn >= 3}
+    assert again == (set() if verdict is Verdict.SUSPECT else {Phase.MEASURE})
+
+
+async def test_a_bad_look_is_held_against_the_blocks_since_the_look_before(bench):
+    made = bench(replace(SHORT, noise_floor=False))
+
+    def spoil(block):
+        look = block.place.lap // 2
+        reasons = ("hot",) if look == 1 else ()
+        at_the_look = Reading("during", look, temp_c=50.0, throttled=look == 1, throttle_reasons=reasons)
+        return replace(block, reading=at_the_look)
+
+    made.spoil = spoil
+    await made.run()
+    invalid = [(b.place.lap, b.place.turn) for b in made.blocks if b.verdict is Verdict.INVALID]
+    # The look at lap 0, turn 0 was well. That at lap 2 speaks of what came between, and not of what follows.
+    assert invalid == [(0, 1), (1, 0), (1, 1), (2, 0)]
+    assert (2, 2) in {(block.place.lap, block.place.turn) for block in made.blocks}
+    assert made.ends[0].laps == 6
+    places = [block.place for block in made.blocks]
+    assert len(set(places)) == len(places) == 2 * 8 + 1
+
+
+async def test_blocks_that_a_look_may_still_speak_of_are_on_disk_at_the_end(bench, monkeypatch):
+    monkeypatch.setattr(module, "FLUSHED_EVERY_S", 0.0)
+    made = bench(replace(SHORT, noise_floor=False))
+    well = Reading("during", 1, throttled=False, throttle_reasons=())
+    made.spoil = lambda block: replace(block, reading=well)
+    await made.run()
+    assert [block.place.lap for block in made.blocks] == [lap for lap in range(6) for _ in range(2)]
+
+
+async def test_failures_that_are_not_in_a_row_cost_no_variant_its_turns(bench):
+    made = bench()
+
+    def spoil(block):
+        if block.place.trial_id == "trial-1" and block.place.turn < 3:
+            return replace(block, latency_ns=(), cause=Cause.TIMEOUT, message="too long")
+        return block
+
+    made.spoil = spoil
+    await made.run()
+    assert made.ends[0].laps == 6
+    assert made.made.notes == []
 
 
 async def test_soaking_ends_after_its_time_where_no_temperature_can_be_read(bench):

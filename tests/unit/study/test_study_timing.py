@@ -74,6 +74,10 @@ def test_the_text_of_a_study_reads_as_an_equal_one(read, tmp_path):
             "20 laps of blocks of 1 s do not fit into a budget of 5 s. Raise budget",
         ),
         ("{warm_up: {time: 20 s}}", "the warm-up takes 20 s at least and 10 s at most"),
+        (
+            "{budget: 5 s, warm_up: {time: 6 s}}",
+            "the warm-up alone takes 6 s, and the budget is 5 s. Raise budget, or lower time of warm_up",
+        ),
         ("{blocks: 3}", "unknown key 'blocks'"),
     ],
 )
@@ -95,7 +99,19 @@ def test_options(read):
         of(timing="hot")
 
 
-@pytest.mark.parametrize(("variants", "least_s"), [(0, 0.0), (2, 3.0)])
-def test_least_time(variants, least_s):
-    assert Timing().least_s(variants) == pytest.approx(least_s)
-    assert Timing(TimingState.COLD).least_s(variants) == 0
+@pytest.mark.parametrize(
+    ("timing", "run_s", "load_s", "least_s"),
+    [
+        # A warm-up, and 20 blocks.
+        (Timing(), 0.0, 0.0, 0.5 + 20 * 0.05),
+        (Timing(), 0.01, 0.3, 0.3 + 0.5 + 20 * (0.05 + 0.01)),
+        # Five runs to warm up take longer than half a second, and a run longer than a block.
+        (Timing(), 0.2, 0.3, 0.3 + 5 * 0.2 + 20 * (0.2 + 0.2)),
+        (Timing(block_runs=3), 0.2, 0.0, 5 * 0.2 + 20 * (0.6 + 0.2)),
+        (Timing(laps_per_launch=8), 0.0, 0.3, 3 * (0.3 + 0.5) + 20 * 0.05),
+        (Timing(TimingState.COLD), 0.2, 0.3, 20 * 0.3),
+        (Timing(TimingState.COLD), 0.0, 0.0, 0.0),
+    ],
+)
+def test_least_time(timing, run_s, load_s, least_s):
+    assert timing.least_s(run_s, load_s, warmup_runs=5) == pytest.approx(least_s)
