@@ -20,10 +20,10 @@ MOST_SHOWN = 3000
 """More images make a file that takes seconds to open, and that nobody reads to its end."""
 
 MOST_PICTURES = 2000
-MOST_PICTURE_BYTES = 3_000_000
+MOST_PICTURE_BYTES = 1_900_000
 """Of the small pictures together; the page has them in base 64, a third larger."""
 
-SMALL_SIDE_PX = 80
+SMALL_SIDE_PX = 64
 
 
 @dataclass(frozen=True, slots=True)
