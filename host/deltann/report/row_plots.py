@@ -117,7 +117,7 @@ def draw_kernels(table: KernelTable) -> Figure:
     """Return the times of a trial's slowest kernels as bars."""
     slowest_ns = max(1, *(kernel.duration_ns for kernel in table.kernels))
     axis = Axis(0.0, 1.05 * slowest_ns, logarithmic=False)
-    drawing = _rows(len(table.kernels), axis, format_tick)
+    drawing = _rows(len(table.kernels), axis, lambda tick: format_tick(tick) if tick else "0")
     for index, kernel in enumerate(table.kernels):
         share = f"{format_duration(kernel.duration_ns)} ({format_share(kernel.duration_ns / table.total_ns)})"
         _bar(drawing, index, kernel.name, kernel.duration_ns / axis.high, share, "bar")
