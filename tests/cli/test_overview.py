@@ -1,5 +1,6 @@
 """`deltann report` over runs of several models, and `deltann.load` of them."""
 
+import csv
 import json
 import re
 import shlex
@@ -72,6 +73,24 @@ def test_programs_get_every_trial_with_its_model_effects_and_failures(deltann, r
     times = {row["factors"] for row in found["effects"] if row["response"] == "time"}
     assert {"model", "runtime", "level", "model runtime", "model level", None} == times
     assert (found["failures"], found["notes"]) == ([], [])
+
+
+def test_runs_of_several_models_are_exported_together(deltann, runs, tmp_path):
+    ended = deltann("export", *runs, "--to", tmp_path, "--format", "json")
+    assert ended.returncode == 0, ended.stderr
+    names = [path.removeprefix(f"{tmp_path}/") for path in json.loads(ended.stdout)["files"]]
+    tables = [f"csv/{name}.csv" for name in ("models", "trials", "pairs", "flips", "findings", "effects")]
+    plots = [name for name in names if name.startswith("plots/")]
+    assert [name for name in names if name not in plots] == [
+        "tables.md",
+        "tables.tex",
+        *tables,
+        "methods.txt",
+    ]
+    assert {"plots/explained-time.svg", "plots/interaction-level-model.svg"} <= set(plots)
+    with (tmp_path / "csv/trials.csv").open(newline="") as file:
+        assert [row["model"] for row in csv.DictReader(file)] == ["a"] * 3 + ["b"] * 3
+    assert "Runs of 2 models were looked over together" in (tmp_path / "methods.txt").read_text()
 
 
 def test_one_model_twice_is_for_compare(deltann, runs, tmp_path):

@@ -1,4 +1,4 @@
-"""`deltann export`: a run as tables for papers and other programs."""
+"""`deltann export`: a run, or runs of several models, as tables for papers and other programs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from deltann.cli.output import Format, FormatOption, out, print_json, say
-from deltann.cli.places import RunPlace
+from deltann.cli.places import RunPlaces
 from deltann.core.words import suggest
 from deltann.report.export import USUAL_FORMATS, ExportFormat, export_run
-from deltann.run.analysis import analyse
+from deltann.report.overview_export import export_models
+from deltann.run.analysis import analyse, analyse_models
 
 
 def _formats(words: str) -> list[ExportFormat]:
@@ -21,7 +22,7 @@ def _formats(words: str) -> list[ExportFormat]:
 
 
 def export(
-    run: RunPlace,
+    runs: RunPlaces,
     target: Annotated[Path, typer.Option("--to", help="The folder to write into; it is made.")],
     formats: Annotated[
         str, typer.Option("--formats", help="Which of md, latex, csv, methods, svg and png.")
@@ -30,15 +31,21 @@ def export(
 ) -> None:
     """Write a run's tables as Markdown and LaTeX, everything as CSV, every plot, and a methods paragraph.
 
+    Of several runs, a model each, write the tables, plots and paragraphs of the look over all of them.
+
     [bold]Examples:[/] deltann export runs/demo-20260101-120000 --to paper
 
     deltann export runs/demo-20260101-120000 --to paper --formats latex,methods
 
     deltann export runs/demo-20260101-120000 --to paper --formats svg,png
+
+    deltann export runs/zoo-mobilenet-20260101-120000 runs/zoo-resnet-20260101-121000 --to paper
     """
     chosen = _formats(formats)
-    data, comparison = analyse(run)
-    written = export_run(data, comparison, target, chosen)
+    if len(runs) == 1:
+        written = export_run(*analyse(runs[0]), target, chosen)
+    else:
+        written = export_models(analyse_models(runs), target, chosen)
     if output is Format.JSON:
         print_json({"files": [str(path) for path in written]})
         return

@@ -13,3 +13,13 @@ RunPlace = Annotated[
         parser=find_place, metavar="RUN", help="A run folder, or its s3:// URL.", show_default=False
     ),
 ]
+
+RunPlaces = Annotated[
+    list[Place],
+    typer.Argument(
+        parser=find_place,
+        metavar="RUN",
+        help="A run folder, or its s3:// URL; or several, a model each.",
+        show_default=False,
+    ),
+]

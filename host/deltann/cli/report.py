@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from deltann.cli.output import Format, FormatOption, out, print_json, say
+from deltann.cli.places import RunPlaces
 from deltann.cli.study_options import ExecutorName
 from deltann.core.place import Place
 from deltann.crew import Crew
@@ -21,15 +22,7 @@ OVERVIEW = Path("overview.html")
 
 
 def report(
-    runs: Annotated[
-        list[Place],
-        typer.Argument(
-            parser=find_place,
-            metavar="RUN",
-            help="A run folder, or its s3:// URL; or several, a model each.",
-            show_default=False,
-        ),
-    ],
+    runs: RunPlaces,
     target: Annotated[
         Place | None,
         typer.Option(

@@ -121,7 +121,7 @@ def analyse_tables(
         reference=reference,
         terms=terms,
         left_out=() if nothing else grid.left_out,
-        interactions=find_interactions(grid, strata, terms) if timed else (),
+        interactions=() if nothing else find_interactions(grid, strata, terms, response),
         note=" ".join(filter(None, (note, "" if nothing else _what_lacks(grid, len(used))))),
     )
 

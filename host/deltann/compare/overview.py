@@ -181,7 +181,8 @@ def _explain_disagreement(trials: Sequence[TrialResult], tables: Tables, seed: i
     """Return what explains that a trial labels an image unlike the reference trial of its own model."""
     measured = sum(trial.measurement is not None for trial in trials)
     note = missed_note(measured - sum(len(cells) for cells, _ in tables), Unit.IMAGE)
-    return analyse_tables(trials, tables, Response.DISAGREEMENT, Unit.IMAGE, seed, note=note)
+    found = analyse_tables(trials, tables, Response.DISAGREEMENT, Unit.IMAGE, seed, note=note)
+    return None if found is None else replace(found, interactions=_model_first(found.interactions))
 
 
 def _model_first(interactions: Sequence[Interaction]) -> tuple[Interaction, ...]:

@@ -82,27 +82,33 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """Where two values meet: the median time of one run, over the trials that have both.
+    """Where two values meet: the median time of one run, or the share of labels unlike the reference.
 
     Attributes
     ----------
     values
         One of each factor.
     trials
-        How many; of several it is the geometric mean within each lap or image.
+        How many have both.
+    median_ns
+        Of several trials it is the geometric mean within each lap or image; None where labels are explained.
     ci95_ns
         None where there are too few laps or images.
+    share, share_ci95
+        Of the images, on average over the trials, 0..1, and its interval; None where times are explained.
     """
 
     values: tuple[str, str]
     trials: int
-    median_ns: float
-    ci95_ns: tuple[float, float] | None
+    median_ns: float | None = None
+    ci95_ns: tuple[float, float] | None = None
+    share: float | None = None
+    share_ci95: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """The times of every value of one factor with every value of another."""
+    """The times, or the shares, of every value of one factor with every value of another."""
 
     factors: tuple[str, str]
     meetings: tuple[Meeting, ...]
@@ -123,7 +129,7 @@ class Factorial:
     terms
         Every row; empty where `note` says why there are none.
     interactions
-        Of times alone, those that explain most first.
+        Those that explain most first; none where there is nothing to explain.
     note
         What the reader has to know, in a sentence or more; empty for a full grid.
     """

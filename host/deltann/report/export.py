@@ -1,12 +1,14 @@
 """A run as files for papers and other programs: Markdown, LaTeX, CSV, plots, and a methods paragraph."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from deltann.core.comparison import Comparison
 from deltann.core.run_data import RunData
+from deltann.report.drawing import Figure
 from deltann.report.fields import FIELDS, flat_rows
 from deltann.report.figures import draw_all, standalone, to_png
 from deltann.report.files import write_whole
@@ -60,7 +62,7 @@ def export_run(
         if chosen is ExportFormat.CSV:
             written += [*_write_found(data, comparison, folder / "csv"), *_write_tables(data, folder / "csv")]
         elif chosen in {ExportFormat.SVG, ExportFormat.PNG}:
-            written += _write_plots(data, comparison, folder / "plots", chosen)
+            written += write_plots(draw_all(data, comparison), folder / "plots", chosen)
         else:
             name, make = texts[chosen]
             write_whole(folder / name, make(data, comparison), "the export")
@@ -68,21 +70,27 @@ def export_run(
     return written
 
 
-def _write_plots(data: RunData, comparison: Comparison, folder: Path, chosen: ExportFormat) -> Iterable[Path]:
-    for figure in draw_all(data, comparison):
+def write_plots(figures: Iterable[Figure], folder: Path, chosen: ExportFormat) -> Iterator[Path]:
+    """Write each plot under its name, as SVG or PNG, and return its file."""
+    for figure in figures:
         path = folder / f"{figure.name}.{chosen.value}"
         svg = standalone(figure)
         write_whole(path, svg if chosen is ExportFormat.SVG else to_png(svg), "the export")
         yield path
 
 
+def write_table(path: Path, names: Iterable[str], rows: Iterable[Iterable[Any]]) -> Path:
+    """Write rows as CSV under a line of names, and return the file."""
+    text = io.StringIO()
+    write_rows(names, rows, text)
+    return _written(path, text)
+
+
 def _write_found(data: RunData, comparison: Comparison, folder: Path) -> Iterable[Path]:
     """Write what the comparison shows: trials, pairs, flips, findings and effects."""
     for name, fields in FIELDS.items():
-        text = io.StringIO()
         rows = (row.values() for row in flat_rows(name, data, comparison))
-        write_rows([field.column.name for field in fields], rows, text)
-        yield _written(folder / f"{name}.csv", text)
+        yield write_table(folder / f"{name}.csv", [field.column.name for field in fields], rows)
 
 
 def _write_tables(data: RunData, folder: Path) -> Iterable[Path]:

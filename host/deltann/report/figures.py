@@ -13,8 +13,9 @@ from deltann.report.answers import build_matrices, collect_answers
 from deltann.report.drawing import Figure
 from deltann.report.effects import group_effects
 from deltann.report.interaction_plots import draw_interactions
+from deltann.report.kernels import tabulate_kernels
 from deltann.report.latency import plot_latencies
-from deltann.report.row_plots import draw_explained, draw_matrix, draw_ratios, draw_strips
+from deltann.report.row_plots import draw_explained, draw_kernels, draw_matrix, draw_ratios, draw_strips
 from deltann.report.scatter import draw_fronts
 from deltann.report.timeline import draw_timelines
 
@@ -44,6 +45,7 @@ def _draw(data: RunData, comparison: Comparison) -> Iterator[Figure | None]:
     yield from map(draw_explained, comparison.factorial)
     yield from draw_interactions(comparison)
     yield from map(draw_ratios, group_effects(comparison))
+    yield from map(draw_kernels, tabulate_kernels(data))
 
 
 def standalone(figure: Figure) -> str:

@@ -1,7 +1,8 @@
 """Images that not all trials label alike: who says what, and how sure each is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,27 @@ from deltann.report.pictures import shrink
 LARGE = 60
 """So many images are shown with every trial's margin, the others in one row each."""
 
+MOST_SHOWN = 3000
+"""More images make a file that takes seconds to open, and that nobody reads to its end."""
+
 MOST_PICTURES = 2000
-SMALL_SIDE_PX = 80
+MOST_PICTURE_BYTES = 1_900_000
+"""Of the small pictures together; the page has them in base 64, a third larger."""
+
+SMALL_SIDE_PX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One trial's answer, with its margin (top-1 minus top-2, in units of the outputs)."""
+    """One trial's answer, with its margin (top-1 minus top-2, in units of the outputs).
 
+    Attributes
+    ----------
+    place
+        The trial's place among those that answer.
+    """
+
+    place: int
     trial: TrialResult
     margin: float
 
@@ -49,6 +63,11 @@ class Answer:
         """Smallest and largest margin; not a number where the outputs are not finite."""
         margins = [voice.margin for voice in self.voices]
         return min(margins), max(margins)
+
+    @property
+    def places(self) -> list[int]:
+        """The places of its trials."""
+        return [voice.place for voice in self.voices]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +111,22 @@ class Flips:
     Attributes
     ----------
     order
-        Indices of the images.
-    pictures
-        How many of them have a picture.
+        Indices of all images.
+    shown
+        The first of them, as many as the page shows.
+    small_pictures
+        Of images that are shown in rows, the first ones, by index.
     judged
         Flips of the tested pairs by the index of their image.
     margins
-        For each of the answering trials, the margins of the flipped images by ascending index.
+        For each of the answering trials, the margins of the shown images by ascending index.
     """
 
     data: RunData
     answers: Answers
     order: tuple[int, ...]
-    pictures: int
+    shown: tuple[int, ...]
+    small_pictures: Mapping[int, bytes]
     judged: Mapping[int, list[Flip]]
     margins: tuple[NDArray[np.float64], ...]
 
@@ -112,20 +134,28 @@ class Flips:
         """Return how many images are flipped."""
         return len(self.order)
 
+    @property
+    def pictures(self) -> int:
+        """How many of the shown images have a picture."""
+        return len(self.shown[:LARGE]) + len(self.small_pictures)
+
+    @property
+    def trial_ids(self) -> list[str]:
+        """The trials that answer, by their places."""
+        return [trial.trial_id for trial in self.answers.trials]
+
     def large(self) -> Iterator[FlippedImage]:
         """Return the first ones, each with its picture as it is."""
-        return self._images(0, LARGE, {index: self.data.thumbnails[index] for index in self.order[:LARGE]})
+        first = self.shown[:LARGE]
+        return self._images(first, {index: self.data.thumbnails[index] for index in first})
 
     def small(self) -> Iterator[FlippedImage]:
         """Return the others, with smaller pictures, one after the other: there may be very many."""
-        # In the order of the file that they lie in.
-        shown = sorted(self.order[LARGE : self.pictures])
-        pictures = {index: shrink(self.data.thumbnails[index], SMALL_SIDE_PX) for index in shown}
-        return self._images(LARGE, None, pictures)
+        return self._images(self.shown[LARGE:], self.small_pictures)
 
-    def _images(self, first: int, last: int | None, pictures: Mapping[int, bytes]) -> Iterator[FlippedImage]:
-        ascending = np.sort(np.array(self.order, np.int64))
-        for index in self.order[first:last]:
+    def _images(self, chosen: Iterable[int], pictures: Mapping[int, bytes]) -> Iterator[FlippedImage]:
+        ascending = np.sort(np.array(self.shown, np.int64))
+        for index in chosen:
             place = int(np.searchsorted(ascending, index))
             margins = [float(of_trial[place]) for of_trial in self.margins]
             yield _image(
@@ -138,10 +168,21 @@ def find_flips(data: RunData, comparison: Comparison, answers: Answers) -> Flips
     judged = judge_flips(comparison)
     flipped = answers.flipped()
     order = sorted(flipped.tolist(), key=lambda index: _weight(judged.get(index, [])), reverse=True)
-    margins = (
-        find_margins(trial.measurement.outputs, flipped) for trial in answers.trials if trial.measurement
-    )
-    return Flips(data, answers, tuple(order), min(MOST_PICTURES, len(order)), judged, tuple(margins))
+    shown = order[:MOST_SHOWN]
+    rows = np.sort(np.array(shown, np.int64))
+    margins = (find_margins(trial.measurement.outputs, rows) for trial in answers.trials if trial.measurement)
+    small = _small_pictures(data, shown[LARGE:MOST_PICTURES])
+    return Flips(data, answers, tuple(order), tuple(shown), small, judged, tuple(margins))
+
+
+def _small_pictures(data: RunData, indices: Sequence[int]) -> dict[int, bytes]:
+    """Return small pictures of the first images, as many as fit into the page."""
+    # Read in the order of the file that they lie in.
+    made = {index: shrink(data.thumbnails[index], SMALL_SIDE_PX) for index in sorted(indices)}
+    sizes = accumulate(len(made[index]) for index in indices)
+    return {
+        index: made[index] for index, size in zip(indices, sizes, strict=True) if size <= MOST_PICTURE_BYTES
+    }
 
 
 def _weight(flips: list[Flip]) -> tuple[bool, float]:
@@ -161,10 +202,9 @@ def _image(
 ) -> FlippedImage:
     sample = data.samples[index]
     by_class: dict[int, list[Voice]] = {}
-    for trial, class_index, margin in zip(
-        answers.trials, answers.classes[:, index].tolist(), margins, strict=True
-    ):
-        by_class.setdefault(class_index, []).append(Voice(trial, margin))
+    given = zip(answers.trials, answers.classes[:, index].tolist(), margins, strict=True)
+    for place, (trial, class_index, margin) in enumerate(given):
+        by_class.setdefault(class_index, []).append(Voice(place, trial, margin))
     found = [
         _answer(data, sample.class_index, class_index, tuple(voices))
         for class_index, voices in by_class.items()

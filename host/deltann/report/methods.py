@@ -171,18 +171,28 @@ def _times_of_images(comparison: Comparison, tested: int, in_laps: int) -> str:
 
 
 def _factorial(data: RunData, comparison: Comparison) -> Iterator[str]:
+    labels = {trial.trial_id: trial.label for trial in data.trials}
+    reference = next((labels[one.reference] for one in comparison.factorial if one.reference in labels), "")
+    yield from factorial_words(comparison, reference)
+
+
+def factorial_words(comparison: Comparison, reference: str) -> Iterator[str]:
+    """Return how it was told what factors explain, in sentences; none where nothing is explained.
+
+    Parameters
+    ----------
+    reference
+        The trial whose labels are the measure, in words.
+    """
     found = [one for one in comparison.factorial if one.terms]
     if not found:
         return
-    labels = {trial.trial_id: trial.label for trial in data.trials}
     responses = {
         Response.TIME: "the logarithm of the median latency of each {unit}",
         Response.DISAGREEMENT: "whether a label is unlike that of {reference}, by image",
     }
     what = [
-        responses[one.response].format(
-            unit="block" if one.unit is Unit.LAP else "image", reference=labels.get(one.reference or "", "")
-        )
+        responses[one.response].format(unit="block" if one.unit is Unit.LAP else "image", reference=reference)
         for one in found
     ]
     yield (

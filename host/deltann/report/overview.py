@@ -17,7 +17,7 @@ from deltann.core.run_data import TrialResult
 from deltann.report.answers import collect_answers
 from deltann.report.drawing import Figure
 from deltann.report.fields import flat_effects
-from deltann.report.interaction_plots import draw_interactions
+from deltann.report.interaction_plots import InteractionPlots, shown_interactions
 from deltann.report.overview_verdict import OverviewVerdict, explain, judge_overview
 from deltann.report.scatter import draw_fronts
 from deltann.report.trial_grid import FailureGroup, TrialGrid, TrialRow, split_factors, trial_rows
@@ -73,7 +73,7 @@ class OverviewPage(TrialGrid):
     constant: tuple[tuple[str, str], ...]
     fronts: tuple[Figure, ...]
     factorial: tuple[Factorial, ...]
-    interactions: tuple[Figure, ...]
+    interactions: tuple[InteractionPlots, ...]
     unlike: tuple[UnlikeTable, ...]
     failure_groups: tuple[FailureGroup, ...]
     findings: tuple[Finding, ...]
@@ -87,6 +87,11 @@ class OverviewPage(TrialGrid):
     def failures(self) -> tuple[TrialResult, ...]:
         """The trials that failed, of all runs."""
         return tuple(trial for group in self.failure_groups for trial in group.trials)
+
+    @property
+    def filter_words(self) -> str:
+        """What the filter of the trials reaches, and what it does not."""
+        return "The filter chooses rows of this table; everything else on the page is about all trials."
 
     def explain(self, found: Factorial) -> str:
         """Return what explains most of a response, in sentences."""
@@ -103,15 +108,14 @@ def build_overview(overview: Overview, path: Place) -> OverviewPage:
     """
     comparison = overview.comparison
     varying, constant = split_factors(overview.trials)
-    shares = [share for run in overview.runs for share in run.unlike]
-    unlike = dict(zip((trial.trial_id for trial in overview.trials), shares, strict=True))
+    unlike = unlike_shares(overview)
     return OverviewPage(
         overview=overview,
         verdict=judge_overview(overview),
         boards=tuple(dict.fromkeys(trial.board for trial in overview.trials)),
         emulated_boards=tuple(dict.fromkeys(trial.board for trial in overview.trials if trial.emulated)),
         labelled=sum(trial.labelled for trial in comparison.trials),
-        models=tuple(_model_row(run, path) for run in overview.runs),
+        models=tuple(model_row(run, path) for run in overview.runs),
         rows=tuple(
             replace(row, unlike=unlike[row.result.trial_id])
             for run in overview.runs
@@ -119,11 +123,10 @@ def build_overview(overview: Overview, path: Place) -> OverviewPage:
         ),
         varying=varying,
         constant=constant,
-        # Of models that saw unlike images, accuracies are not held against each other.
-        fronts=() if overview.images is None else tuple(draw_fronts(_with_models_named(comparison))),
+        fronts=tuple(draw_model_fronts(overview)),
         factorial=comparison.factorial,
-        interactions=tuple(draw_interactions(comparison)),
-        unlike=tuple(tabulate_unlike(overview.trials, shares, [BOARD_FACTOR, *varying])),
+        interactions=tuple(shown_interactions(comparison)),
+        unlike=tuple(unlike_tables(overview)),
         failure_groups=tuple(FailureGroup(run.model, run.failures) for run in overview.runs if run.failures),
         findings=tuple(found for found in comparison.findings if found.kind is not FindingKind.FAILURE),
         unreadable=tuple(
@@ -132,12 +135,30 @@ def build_overview(overview: Overview, path: Place) -> OverviewPage:
     )
 
 
+def unlike_shares(overview: Overview) -> dict[str, float | None]:
+    """Return the share of labels unlike the reference's of each trial, by its id."""
+    shares = (share for run in overview.runs for share in run.unlike)
+    return dict(zip((trial.trial_id for trial in overview.trials), shares, strict=True))
+
+
+def unlike_tables(overview: Overview) -> Iterator[UnlikeTable]:
+    """Return where labels disagree, a table for each factor that varies."""
+    varying, _ = split_factors(overview.trials)
+    shares = list(unlike_shares(overview).values())
+    return tabulate_unlike(overview.trials, shares, [BOARD_FACTOR, *varying])
+
+
+def draw_model_fronts(overview: Overview) -> list[Figure]:
+    """Return the fronts over all models; none where these saw unlike images: accuracies then say nothing."""
+    return [] if overview.images is None else draw_fronts(with_models_named(overview.comparison))
+
+
 def overview_json(overview: Overview) -> dict[str, object]:
     """Return what several runs show as JSON-able values; trials have the ids they have in their runs."""
     comparison = to_json(overview.comparison)
     return {
         "sentence": judge_overview(overview).sentence,
-        "models": [_model_json(run) for run in overview.runs],
+        "models": [model_json(run) for run in overview.runs],
         "trials": list(_trials_json(overview)),
         "effects": list(flat_effects(overview.comparison)),
         "left_out": [
@@ -162,7 +183,8 @@ def overview_json(overview: Overview) -> dict[str, object]:
     }
 
 
-def _model_json(run: ModelRun) -> dict[str, object]:
+def model_json(run: ModelRun) -> dict[str, object]:
+    """Return the numbers of one model as JSON-able values."""
     compared = [pair for pair in run.comparison.pairs if pair.labels]
     return {
         "model": run.model,
@@ -186,14 +208,16 @@ def _trials_of(overview: Overview, run: ModelRun) -> tuple[TrialResult, ...]:
     return tuple(trial for trial in overview.trials if trial.factors[MODEL_FACTOR] == run.model)
 
 
-def _with_models_named(comparison: Comparison) -> Comparison:
+def with_models_named(comparison: Comparison) -> Comparison:
+    """Return the comparison with each trial's model before its label."""
     trials = (
         replace(trial, label=f"{trial.factors[MODEL_FACTOR]} {trial.label}") for trial in comparison.trials
     )
     return replace(comparison, trials=tuple(trials))
 
 
-def _model_row(run: ModelRun, path: Place) -> ModelRow:
+def model_row(run: ModelRun, path: Place) -> ModelRow:
+    """Return one model in one line; `path` is where the page will lie."""
     answers = collect_answers(run.data)
     emulated = {trial.trial_id for trial in run.data.trials if trial.emulated}
     trials = run.comparison.trials

@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from deltann.core.comparison import Comparison, Finding, FindingKind, TrialSummary
+from deltann.core.comparison import Comparison, Finding, FindingKind, TimeComparison, TrialSummary
 from deltann.core.factorial import Factorial
 from deltann.core.inputs import UnreadableImage
-from deltann.core.record import KernelTime
 from deltann.core.run_data import EnvironmentFact, RunData, TrialResult
 from deltann.report.answers import Answers, Matrix, build_matrices, collect_answers
 from deltann.report.conversions import Conversions
 from deltann.report.drawing import Figure
 from deltann.report.effects import FactorEffects, group_effects
 from deltann.report.flips import Flips, find_flips
-from deltann.report.interaction_plots import draw_interactions
+from deltann.report.interaction_plots import InteractionPlots, shown_interactions
+from deltann.report.kernels import KernelTable, tabulate_kernels
 from deltann.report.latency import StripPlot, plot_latencies
 from deltann.report.methods import methods_paragraph
 from deltann.report.scatter import draw_fronts
@@ -24,18 +24,7 @@ from deltann.report.trial_grid import FailureGroup, TrialGrid, TrialRow, split_f
 from deltann.report.turns import BoardTurns, describe_turns
 from deltann.report.verdict import Verdict, judge
 
-MAX_KERNELS = 15
 LOG_LINES = 40
-
-
-@dataclass(frozen=True, slots=True)
-class KernelTable:
-    """The slowest kernels of one trial; `total_ns` and `count` are those of all its kernels."""
-
-    trial: TrialResult
-    kernels: tuple[KernelTime, ...]
-    total_ns: int
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +52,7 @@ class Page(TrialGrid):
     timelines: tuple[Figure, ...]
     fronts: tuple[Figure, ...]
     factorial: tuple[Factorial, ...]
-    interactions: tuple[Figure, ...]
+    interactions: tuple[InteractionPlots, ...]
     effects: tuple[FactorEffects, ...]
     flips: Flips
     failures: tuple[TrialResult, ...]
@@ -87,6 +76,29 @@ class Page(TrialGrid):
     def unreadable(self) -> tuple[UnreadableImage, ...]:
         """The images that took no part."""
         return self.data.unreadable
+
+    @property
+    def by_laps(self) -> bool:
+        """Whether times were, or would be, compared within laps."""
+        times = self._compared_times()
+        return any(time.laps is not None for time in times) if times else bool(self.turns)
+
+    @property
+    def by_images(self) -> bool:
+        """Whether times of some pair were, or would be, compared image by image."""
+        times = self._compared_times()
+        return any(time.laps is None for time in times) if times else not self.turns
+
+    @property
+    def filter_words(self) -> str:
+        """What the filter of the trials reaches, and what it does not."""
+        return (
+            "The filter also chooses what is shown of agreement, latencies, pairs, flipped images and "
+            "kernels. Sentences, counts and the other plots stay those of all trials."
+        )
+
+    def _compared_times(self) -> list[TimeComparison]:
+        return [one.pair.time for group in self.effects for one in group.effects if one.pair.time]
 
     def explain(self, found: Factorial) -> str:
         """Return what explains most of a response, in a sentence."""
@@ -116,12 +128,12 @@ def build_page(data: RunData, comparison: Comparison) -> Page:
         timelines=tuple(draw_timelines(data)),
         fronts=tuple(draw_fronts(comparison)),
         factorial=comparison.factorial,
-        interactions=tuple(draw_interactions(comparison)),
+        interactions=tuple(shown_interactions(comparison)),
         effects=tuple(group_effects(comparison)),
         flips=find_flips(data, comparison, answers),
         failures=tuple(trial for trial in data.trials if trial.measurement is None),
         findings=tuple(found for found in comparison.findings if found.kind is not FindingKind.FAILURE),
-        kernels=tuple(_kernel_table(trial) for trial in data.trials if trial.kernels),
+        kernels=tuple(tabulate_kernels(data)),
         facts=tuple(_group_facts(data.environment)),
         telemetry=summarise_telemetry(data),
         conversions=Conversions.of(data.conversions),
@@ -132,12 +144,6 @@ def build_page(data: RunData, comparison: Comparison) -> Page:
 def tail(log: str) -> str:
     """Return the last lines of a log."""
     return "\n".join(log.rstrip().splitlines()[-LOG_LINES:])
-
-
-def _kernel_table(trial: TrialResult) -> KernelTable:
-    slowest = sorted(trial.kernels, key=lambda kernel: kernel.duration_ns, reverse=True)
-    total = sum(kernel.duration_ns for kernel in trial.kernels)
-    return KernelTable(trial, tuple(slowest[:MAX_KERNELS]), max(total, 1), len(trial.kernels))
 
 
 def _group_facts(facts: tuple[EnvironmentFact, ...]) -> Iterable[tuple[str, tuple[EnvironmentFact, ...]]]:

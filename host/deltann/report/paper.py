@@ -39,6 +39,9 @@ _LATEX = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
     "…": r"\ldots{}",
     MISSING: "--",
 }
+MOST_LINES = 40
+"""A longer table does not fit on a page: in LaTeX it is one that breaks."""
+
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 
 
@@ -59,32 +62,42 @@ def paper_tables(data: RunData, comparison: Comparison) -> tuple[PaperTable, ...
     Each has the columns in which anything stands.
     """
     return (
-        _table("trials", f"Trials of {data.name}", _trial_columns(data), comparison.trials),
-        _table(
+        make_table("trials", f"Trials of {data.name}", trial_columns(), comparison.trials),
+        make_table(
             "numbers",
             f"Numbers of the trials of {data.name}",
-            _number_columns(comparison.trials),
+            number_columns(comparison.trials),
             comparison.trials,
         ),
-        _table("pairs", f"Pairs of {data.name}", _pair_columns(comparison), comparison.pairs),
-        *(_factorial_table(found) for found in comparison.factorial if found.terms),
+        make_table("pairs", f"Pairs of {data.name}", pair_columns(comparison), comparison.pairs),
+        *(factorial_table(found) for found in comparison.factorial if found.terms),
     )
 
 
 def to_markdown(data: RunData, comparison: Comparison) -> str:
     """Return the methods paragraph and all tables in Markdown."""
-    parts = [f"# {_markdown(data.name)}", _markdown(methods_paragraph(data, comparison))]
-    for table in paper_tables(data, comparison):
+    return markdown_document(data.name, [methods_paragraph(data, comparison)], paper_tables(data, comparison))
+
+
+def to_latex(data: RunData, comparison: Comparison) -> str:
+    """Return the methods paragraph and all tables in LaTeX; only long tables need a package, `longtable`."""
+    return latex_document([methods_paragraph(data, comparison)], paper_tables(data, comparison))
+
+
+def markdown_document(title: str, paragraphs: Sequence[str], tables: Sequence[PaperTable]) -> str:
+    """Return paragraphs and tables in Markdown."""
+    parts = [f"# {_markdown(title)}", *map(_markdown, paragraphs)]
+    for table in tables:
         marks = ("---:" if heading in table.numbers else "---" for heading in table.headings)
         lines = [table.headings, tuple(marks), *(tuple(map(_markdown, row)) for row in table.rows)]
         parts += [f"## {_markdown(table.title)}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
     return "\n\n".join(parts) + "\n"
 
 
-def to_latex(data: RunData, comparison: Comparison) -> str:
-    """Return the methods paragraph and all tables in LaTeX that needs no package."""
-    parts = [latex(methods_paragraph(data, comparison))]
-    parts += [_latex_table(table, f"tab:deltann-{table.name}") for table in paper_tables(data, comparison)]
+def latex_document(paragraphs: Sequence[str], tables: Sequence[PaperTable]) -> str:
+    """Return paragraphs and tables in LaTeX, to be read by a document of one's own."""
+    parts = [latex(paragraph) for paragraph in paragraphs]
+    parts += [_latex_table(table, f"tab:deltann-{table.name}") for table in tables]
     return "\n\n".join(parts) + "\n"
 
 
@@ -95,15 +108,29 @@ def latex(text: str) -> str:
 
 def _latex_table(table: PaperTable, label: str) -> str:
     columns = "".join("r" if heading in table.numbers else "l" for heading in table.headings)
+    heading = " & ".join(map(latex, table.headings)) + r" \\"
     lines = [" & ".join(map(latex, row)) + r" \\" for row in table.rows]
+    caption, named = rf"\caption{{{latex(table.title)}}}", rf"\label{{{label}}}"
+    if len(lines) > MOST_LINES:
+        return "\n".join(
+            [
+                rf"\begin{{longtable}}{{{columns}}}",
+                rf"{caption}{named} \\",
+                *(r"\hline", heading, r"\hline", r"\endfirsthead"),
+                *(r"\hline", heading, r"\hline", r"\endhead"),
+                *(r"\hline", r"\endfoot"),
+                *lines,
+                r"\end{longtable}",
+            ]
+        )
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{latex(table.title)}}}",
-            rf"\label{{{label}}}",
+            caption,
+            named,
             rf"\begin{{tabular}}{{{columns}}}",
             r"\hline",
-            " & ".join(map(latex, table.headings)) + r" \\",
+            heading,
             r"\hline",
             *lines,
             r"\hline",
@@ -113,10 +140,12 @@ def _latex_table(table: PaperTable, label: str) -> str:
     )
 
 
-_Columns = dict[str, tuple[Callable[..., str], bool]]
+Columns = dict[str, tuple[Callable[..., str], bool]]
+"""Of each heading, how an item's text is made, and whether it stands to the right."""
 
 
-def _table(name: str, title: str, columns: _Columns, items: Sequence[Any]) -> PaperTable:
+def make_table(name: str, title: str, columns: Columns, items: Sequence[Any]) -> PaperTable:
+    """Return a table of these items, with the columns in which anything stands."""
     texts = {heading: [show(item) for item in items] for heading, (show, _) in columns.items()}
     filled = [heading for heading, cells in texts.items() if any(cell != MISSING for cell in cells)]
     shown = filled or list(texts)
@@ -125,8 +154,8 @@ def _table(name: str, title: str, columns: _Columns, items: Sequence[Any]) -> Pa
     return PaperTable(name, title, tuple(shown), tuple(rows), numbers)
 
 
-def _trial_columns(data: RunData) -> _Columns:
-    sizes = {trial.trial_id: trial.artifact_size_bytes for trial in data.trials}
+def trial_columns() -> Columns:
+    """Return the columns of a table of trials."""
 
     def spread(trial: TrialSummary) -> str:
         return format_range(trial.p5_latency_ns, trial.p95_latency_ns)
@@ -143,11 +172,12 @@ def _trial_columns(data: RunData) -> _Columns:
             True,
         ),
         "5 % to 95 %": (spread, True),
-        "size": (lambda trial: format_bytes(sizes[trial.trial_id]), True),
+        "size": (lambda trial: format_bytes(trial.artifact_size_bytes), True),
     }
 
 
-def _number_columns(trials: Sequence[TrialSummary]) -> _Columns:
+def number_columns(trials: Sequence[TrialSummary]) -> Columns:
+    """Return the columns of a table of the other numbers of trials."""
     others = (measure for measure in known_measures(trials) if not measure.brief)
     return {
         "variant": (lambda trial: trial.label, False),
@@ -156,14 +186,16 @@ def _number_columns(trials: Sequence[TrialSummary]) -> _Columns:
     }
 
 
-def _factorial_table(found: Factorial) -> PaperTable:
-    columns: _Columns = {"term": (lambda term: term_name(term, found), False)}
+def factorial_table(found: Factorial) -> PaperTable:
+    """Return a table of what explains a response."""
+    columns: Columns = {"term": (lambda term: term_name(term, found), False)}
     columns |= {column.name: (column.show, True) for column in TERM_COLUMNS}
     remainder = [term for term in found.terms if not term.factors]
-    return _table(found.response.value, factorial_title(found), columns, [*found.effects(), *remainder])
+    return make_table(found.response.value, factorial_title(found), columns, [*found.effects(), *remainder])
 
 
-def _pair_columns(comparison: Comparison) -> _Columns:
+def pair_columns(comparison: Comparison) -> Columns:
+    """Return the columns of a table of pairs."""
     names = {trial.trial_id: trial.label for trial in comparison.trials}
 
     def of(part: str, show: Callable[..., str]) -> Callable[[Pair], str]:

@@ -5,6 +5,7 @@ from deltann.core.format import (
     format_duration,
     format_interval,
     format_plain,
+    format_range,
     format_ratio,
     format_share,
     format_tick,
@@ -12,23 +13,32 @@ from deltann.core.format import (
 )
 from deltann.report.answers import Matrix
 from deltann.report.axis import Axis
-from deltann.report.drawing import Drawing, Figure, file_name, shorten
+from deltann.report.drawing import Drawing, Figure, Show, file_name, shorten
 from deltann.report.effects import Effect, FactorEffects
+from deltann.report.kernels import KernelTable
 from deltann.report.latency import Strip, StripPlot
 from deltann.report.terms import factorial_title, term_name
+from deltann.report.unlike import UnlikeCell, UnlikeTable
 
 MOST_ROWS = 60
+"""More make a plot that no page holds: it says how many there are, and where the others stand."""
+
 _WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 900.0, 270.0, 720.0, 34.0, 12.0
 
 
 def draw_strips(plot: StripPlot) -> Figure:
     """Return the distributions of latencies on one board."""
-    drawing = _rows(len(plot.strips))
-    drawing.ticks_below(plot.axis, _LEFT, _RIGHT, _TOP, drawing.height - 34, format_tick)
+    drawing = _rows(len(plot.strips), plot.axis, format_tick)
     for index, strip in enumerate(plot.strips):
         _strip(drawing, strip, plot.axis, _TOP + _ROW * index)
     words = f"Latencies of {plural(len(plot.strips), 'variant')} on {plot.board}"
-    return drawing.figure(file_name("latency", plot.board), words, f"{words}.")
+    listed = "; ".join(map(_strip_words, plot.strips))
+    return drawing.figure(file_name("latency", plot.board), words, f"{words}: {listed}.")
+
+
+def _strip_words(strip: Strip) -> str:
+    interval = f" ({format_range(*strip.interval)})" if strip.interval else ""
+    return f"{strip.trial.label} {format_duration(strip.median)}{interval}"
 
 
 def _strip(drawing: Drawing, strip: Strip, axis: Axis, top: float) -> None:
@@ -39,28 +49,34 @@ def _strip(drawing: Drawing, strip: Strip, axis: Axis, top: float) -> None:
     shape = [(min(max(float(x), 0.0), 100.0), float(y)) for x, y in points]
     drawing.area([(_LEFT + scale * x, top + _ROW * y / 100) for x, y in shape], "density")
 
-    def at(value: float) -> tuple[float, float]:
-        return _LEFT + scale * axis.position(value), middle
+    def at(value: float, y: float = middle) -> tuple[float, float]:
+        return _LEFT + scale * axis.position(value), y
 
     drawing.line(at(strip.p5), at(strip.p95), "whisker")
     drawing.line(at(strip.p25), at(strip.p75), "thick")
+    for end in strip.interval or ():
+        drawing.line(at(end, top + 0.22 * _ROW), at(end, top + 0.78 * _ROW), "ends")
     drawing.dot(at(strip.median), 4, "centre")
-    drawing.text((_RIGHT + 12, middle + 4), format_duration(strip.median))
+    drawing.text((_RIGHT + 12, middle - 2 if strip.interval else middle + 4), format_duration(strip.median))
+    if strip.interval:
+        drawing.text((_RIGHT + 12, middle + 12), format_range(*strip.interval), "tick")
 
 
 def draw_ratios(group: FactorEffects) -> Figure | None:
     """Return the ratios of times of one factor, the worst first; None where no pair has times."""
-    timed = [effect for effect in group.effects if effect.pair.time is not None][:MOST_ROWS]
+    timed = [effect for effect in group.effects if effect.pair.time is not None]
     if group.axis is None or not timed:
         return None
-    drawing = _rows(len(timed))
-    drawing.ticks_below(group.axis, _LEFT, _RIGHT, _TOP, drawing.height - 34, lambda tick: f"{tick:g}\u00d7")
+    shown = timed[:MOST_ROWS]
+    cut = _cut(len(shown), len(timed), "pairs, the worst first; pairs.csv")
+    drawing = _rows(len(shown), group.axis, lambda tick: f"{tick:g}\u00d7", cut)
     one = (_LEFT + _RIGHT) / 2
-    drawing.line((one, _TOP), (one, drawing.height - 34), "own")
-    for index, effect in enumerate(timed):
+    drawing.line((one, _TOP), (one, _bottom(len(shown))), "own")
+    for index, effect in enumerate(shown):
         _ratio(drawing, effect, group.axis, _TOP + _ROW * index)
     title = f"Time by {group.factor}"
-    return drawing.figure(file_name("time", group.factor), title, f"{title}: {plural(len(timed), 'pair')}.")
+    words = f"{title}: {cut or plural(len(timed), 'pair')}."
+    return drawing.figure(file_name("time", group.factor), title, words)
 
 
 def _ratio(drawing: Drawing, effect: Effect, axis: Axis, top: float) -> None:
@@ -83,20 +99,41 @@ def _ratio(drawing: Drawing, effect: Effect, axis: Axis, top: float) -> None:
 
 def draw_explained(found: Factorial) -> Figure | None:
     """Return the share of each term as a bar; None where nothing is explained."""
-    terms = [*found.effects(), *(term for term in found.terms if not term.factors)][:MOST_ROWS]
+    terms = [*found.effects(), *(term for term in found.terms if not term.factors)]
     if not terms:
         return None
-    drawing = _rows(len(terms))
-    axis = Axis(0.0, 1.0, logarithmic=False)
-    drawing.ticks_below(axis, _LEFT, _RIGHT, _TOP, drawing.height - 34, lambda tick: f"{100 * tick:.0f} %")
-    for index, term in enumerate(terms):
-        top = _TOP + _ROW * index
-        drawing.text((_LEFT - 12, top + _ROW / 2 + 4), shorten(term_name(term, found), 36), "words", "end")
-        width = (_RIGHT - _LEFT) * min(max(term.eta_sq, 0.0), 1.0)
-        drawing.box((_LEFT, top + 8), width, _ROW - 16, "bar" if term.factors else "rest")
-        drawing.text((_RIGHT + 12, top + _ROW / 2 + 4), format_share(term.eta_sq))
+    shown = terms[:MOST_ROWS]
+    cut = _cut(len(shown), len(terms), "terms, the largest first; effects.csv")
+    drawing = _rows(len(shown), Axis(0.0, 1.0, logarithmic=False), lambda tick: f"{100 * tick:.0f} %", cut)
+    for index, term in enumerate(shown):
+        kind = "bar" if term.factors else "rest"
+        _bar(drawing, index, term_name(term, found), term.eta_sq, format_share(term.eta_sq), kind)
     title = factorial_title(found)
-    return drawing.figure(file_name("explained", found.response.value), title, f"{title}.")
+    words = f"{title}: {cut}." if cut else f"{title}."
+    return drawing.figure(file_name("explained", found.response.value), title, words)
+
+
+def draw_kernels(table: KernelTable) -> Figure:
+    """Return the times of a trial's slowest kernels as bars."""
+    slowest_ns = max(1, *(kernel.duration_ns for kernel in table.kernels))
+    axis = Axis(0.0, 1.05 * slowest_ns, logarithmic=False)
+    drawing = _rows(len(table.kernels), axis, lambda tick: format_tick(tick) if tick else "0")
+    for index, kernel in enumerate(table.kernels):
+        share = f"{format_duration(kernel.duration_ns)} ({format_share(kernel.duration_ns / table.total_ns)})"
+        _bar(drawing, index, kernel.name, kernel.duration_ns / axis.high, share, "bar")
+    trial = table.trial
+    title = f"Kernels of {trial.label} on {trial.board}"
+    which = f"{len(table.kernels)} slowest of " if len(table.kernels) < table.count else ""
+    words = f"{title}: {which}{plural(table.count, 'kernel')}, {format_duration(table.total_ns)} together."
+    return drawing.figure(file_name("kernels", trial.label, trial.board), title, words)
+
+
+def _bar(drawing: Drawing, index: int, name: str, share: float, words: str, kind: str) -> None:
+    """Draw a row with a bar over a share of the plot's width."""
+    top = _TOP + _ROW * index
+    drawing.text((_LEFT - 12, top + _ROW / 2 + 4), shorten(name, 36), "words", "end")
+    drawing.box((_LEFT, top + 8), (_RIGHT - _LEFT) * min(max(share, 0.0), 1.0), _ROW - 16, kind)
+    drawing.text((_RIGHT + 12, top + _ROW / 2 + 4), words)
 
 
 def draw_matrix(matrix: Matrix) -> Figure:
@@ -125,5 +162,45 @@ def _cells(drawing: Drawing, matrix: Matrix, row: int, corner: tuple[float, floa
         drawing.text(middle, format_plain(100 * cell.share), "words", "middle")
 
 
-def _rows(count: int) -> Drawing:
-    return Drawing(_WIDTH, _TOP + _ROW * count + 34)
+def draw_unlike(table: UnlikeTable) -> Figure:
+    """Return the share of labels unlike each model's reference, models against the values of a factor."""
+    width, height = 92.0, 44.0
+    left, top = 250.0, 30.0
+    drawing = Drawing(left + width * len(table.values) + 12, top + height * len(table.rows) + 12)
+    for column, value in enumerate(table.values):
+        drawing.text((left + width * (column + 0.5), top - 10), shorten(value, 13), "tick", "middle")
+    for row, (model, cells) in enumerate(table.rows):
+        drawing.text((left - 10, top + height * (row + 0.5) + 4), shorten(model, 36), "words", "end")
+        for column, cell in enumerate(cells):
+            if cell is not None:
+                at = (left + width * column + 1, top + height * row + 1)
+                drawing.box(at, width - 2, height - 2, "other" if cell.share else "same")
+                middle = (left + width * (column + 0.5), top + height * (row + 0.5) + 4)
+                drawing.text(middle, format_share(cell.share), "words", "middle")
+    title = f"Labels unlike the reference, by model and {table.factor}"
+    listed = "; ".join(
+        f"{model} {', '.join(map(_unlike_words, table.values, cells))}" for model, cells in table.rows
+    )
+    return drawing.figure(file_name("unlike", table.factor), title, f"{title}: {listed}.")
+
+
+def _unlike_words(value: str, cell: UnlikeCell | None) -> str:
+    return f"{value} {format_share(cell.share) if cell else 'no trial'}"
+
+
+def _rows(count: int, axis: Axis, show: Show, cut: str = "") -> Drawing:
+    """Return a drawing of so many rows with its axis, and a line below that says what is cut."""
+    bottom = _bottom(count)
+    drawing = Drawing(_WIDTH, bottom + (56 if cut else 34))
+    drawing.ticks_below(axis, _LEFT, _RIGHT, _TOP, bottom, show)
+    if cut:
+        drawing.text((_LEFT, bottom + 42), cut, "tick")
+    return drawing
+
+
+def _bottom(count: int) -> float:
+    return _TOP + _ROW * count
+
+
+def _cut(shown: int, count: int, what: str) -> str:
+    return f"{shown} of {count:,} {what} has all" if shown < count else ""

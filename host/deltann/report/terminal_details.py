@@ -38,7 +38,7 @@ def factors_table(comparison: Comparison) -> "Table":
 def trial_measures_tables(comparison: Comparison) -> "list[Table]":
     """Return two tables with the numbers that the short one does not have: of one run, and the others.
 
-    Only numbers that some trial has; a caption says why no energy is known.
+    Only numbers that some trial has; a caption says what an energy is worth, or why none is known.
     """
     known = [measure for measure in known_measures(comparison.trials) if not measure.brief]
     timed = _trial_table("Times of one run", [one for one in known if one.timed], comparison)

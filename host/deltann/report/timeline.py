@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from deltann.compare.validity import believable_temp_c
 from deltann.core.block import Block, Phase, Verdict
 from deltann.core.format import format_duration, format_plain, plural
+from deltann.core.record import Reading
 from deltann.core.run_data import RunData
 from deltann.report.axis import Axis, fit_axis
 from deltann.report.drawing import Drawing, Figure, file_name, shorten
@@ -165,24 +166,30 @@ def _draw_stretches(
 _State = tuple[str, Callable[[float], str], Floats, Floats]
 
 
+def _celsius(value: float) -> str:
+    return f"{value:.0f} °C"
+
+
+def _megahertz(value: float) -> str:
+    return f"{value:.0f} MHz"
+
+
+_STATES: tuple[tuple[str, Callable[[float], str], Callable[[Reading], float | None]], ...] = (
+    ("temperature", _celsius, lambda reading: believable_temp_c(reading.temp_c)),
+    ("clock", _megahertz, lambda reading: reading.cpu_freq_mhz),
+    ("GPU temperature", _celsius, lambda reading: believable_temp_c(reading.gpu_temp_c)),
+    ("GPU clock", _megahertz, lambda reading: reading.gpu_freq_mhz),
+)
+
+
 def _states(blocks: Sequence[Block], seconds: Floats) -> list[_State]:
-    """Return temperature and clock over time, as far as they were read."""
-    kinds: tuple[tuple[str, Callable[[float], str], Callable[[Block], float | None]], ...] = (
-        (
-            "temperature",
-            lambda value: f"{value:.0f} °C",
-            lambda block: believable_temp_c(block.reading.temp_c) if block.reading else None,
-        ),
-        (
-            "clock",
-            lambda value: f"{value:.0f} MHz",
-            lambda block: block.reading.cpu_freq_mhz if block.reading else None,
-        ),
-    )
+    """Return temperatures and clocks of processor and GPU over time, as far as they were read."""
     found = []
-    for title, show, read in kinds:
+    for title, show, read in _STATES:
         values = [
-            (second, value) for second, block in zip(seconds, blocks, strict=True) if (value := read(block))
+            (second, value)
+            for second, block in zip(seconds, blocks, strict=True)
+            if block.reading and (value := read(block.reading))
         ]
         if values:
             found.append((title, show, *_thinned(np.array(values, np.float64))))

@@ -45,6 +45,8 @@ class TrialGrid:
         Over 0 where accuracies are known.
     varying, constant
         Factors with several values, and those with one (None left out) with that value.
+    filter_words
+        What the filter of the trials reaches.
     """
 
     __slots__ = ()

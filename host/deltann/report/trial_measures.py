@@ -41,6 +41,12 @@ class TrialMeasure:
     batched: bool = False
 
 
+ENERGY_WORTH = (
+    "Energy is the power of the whole board times the median. The power is read between runs, while the "
+    "worker waits, which leans towards that of an idle board where the sensor does not average over time."
+)
+
+
 def format_energy(energy_mj: float | None) -> str:
     """Return an energy in three significant digits: `41.2 mJ`, `1.08 J`."""
     if energy_mj is None:
@@ -106,7 +112,7 @@ TRIAL_MEASURES = (
     ),
     TrialMeasure(
         "Peak memory",
-        "largest resident memory of the worker",
+        "largest resident memory of the worker; what a GPU has of its own is not in it",
         lambda trial: format_bytes(trial.peak_rss_bytes),
     ),
     TrialMeasure(
@@ -129,9 +135,11 @@ def known_measures(trials: Sequence[TrialSummary]) -> list[TrialMeasure]:
 
 
 def energy_sentence(trials: Sequence[TrialSummary]) -> str:
-    """Return why the energy is known of no measured trial, or empty."""
+    """Return what an energy is worth, or why none is known; empty where nothing was measured."""
     measured = [trial for trial in trials if trial.n]
-    if not measured or any(trial.energy_mj is not None for trial in measured):
+    if not measured:
         return ""
+    if any(trial.energy_mj is not None for trial in measured):
+        return ENERGY_WORTH
     reasons = dict.fromkeys(trial.energy_unknown for trial in measured if trial.energy_unknown)
     return f"No energy is given: {'; '.join(reasons)}."

@@ -6,7 +6,7 @@ from dataclasses import replace
 import compare_makers as make
 import numpy as np
 import pytest
-from scipy.stats import f_oneway, kruskal, wilcoxon
+from scipy.stats import binomtest, f_oneway, kruskal, wilcoxon
 
 from deltann.compare.answers import answers_of
 from deltann.compare.comparison import compare_run, reference_trial
@@ -280,10 +280,34 @@ def test_disagreement_is_explained_by_the_factor_that_makes_it():
     assert (threads.sum_squares, threads.robust_p, threads.robust_share) == (pytest.approx(0), None, None)
 
 
+def test_disagreement_has_the_share_of_every_two_values_with_an_interval():
+    right = np.eye(4, dtype=np.float32)[np.arange(40) % 4]
+    other = right.copy()
+    other[:10] = np.roll(other[:10], 1, axis=1)
+    trials = [
+        make.result(f"{level}-{threads}", make.measured(outputs), level=level, threads=threads)
+        for level, threads, outputs in (
+            *(("O0", "1", right), ("O0", "2", right), ("O3", "1", right)),
+            *(("O3", "2", other), ("O3", "2", right)),
+        )
+    ]
+    answers = [answers_of(trial.measurement.outputs, 0) for trial in trials]
+    (interaction,) = explain_disagreement(trials, answers, reference_trial(trials), 0).interactions
+    found = {meeting.values: meeting for meeting in interaction.meetings}
+    assert [found[values].share for values in (("O0", "1"), ("O0", "2"), ("O3", "1"))] == [0, 0, 0]
+    both = found["O3", "2"]
+    assert (both.trials, both.share, both.median_ns) == (2, pytest.approx(1 / 8), None)
+    wilson = binomtest(5, 40).proportion_ci(method="wilson")
+    assert both.share_ci95 == pytest.approx((wilson.low, wilson.high), abs=1e-6)
+    assert found["O0", "1"].share_ci95 == pytest.approx(
+        tuple(binomtest(0, 40).proportion_ci(method="wilson")), abs=1e-6
+    )
+
+
 def test_where_all_labels_agree_there_is_nothing_to_explain():
     found = compare_run(make.run_data(*trials_of()), Thresholds()).factorial
     assert [one.response for one in found] == [Response.TIME, Response.DISAGREEMENT]
-    assert found[1].terms == ()
+    assert (found[1].terms, found[1].interactions) == ((), ())
     assert found[1].note.startswith("All labels are those of the reference")
 
 

@@ -8,7 +8,7 @@ from deltann.core.errors import ResultsError
 from deltann.report.export import ExportFormat, export_run
 from deltann.report.fields import FIELDS, flat_rows
 from deltann.report.methods import methods_paragraph
-from deltann.report.paper import latex, paper_tables, to_latex, to_markdown
+from deltann.report.paper import MOST_LINES, latex, paper_tables, to_latex, to_markdown
 
 KINDS = {"string": str, "int64": int, "float64": float, "bool": bool}
 
@@ -128,6 +128,40 @@ def test_latex_escapes_all_that_is_its_own(rich):
         assert all(line.endswith(r"\\") for line in lines)
     unescaped = re.sub(r"\$\\(times|rightarrow)\$|\\[&%$#_{}]", "", text)
     assert not re.search(r"[%$#_→\u00d7µ\u2013]", unescaped)
+
+
+def test_a_long_table_breaks_across_pages_and_repeats_its_heading(rich):
+    data, comparison = rich
+    text = to_latex(data, replace(comparison, pairs=comparison.pairs * 3))
+    (long,) = re.findall(r"\\begin\{longtable\}\{([lr]+)\}\n(.*?)\\end\{longtable\}", text, re.DOTALL)
+    columns, body = long
+    assert len(comparison.pairs) < MOST_LINES < 3 * len(comparison.pairs)
+    assert body.count(r"\caption{") == body.count(r"\label{tab:deltann-pairs}") == 1
+    first, head, rows = re.split(r"\\endfirsthead|\\endhead\n\\hline\n\\endfoot", body)
+    assert r"\caption" in first
+    assert first.count("factor & change") == head.count("factor & change") == 1
+    lines = [line for line in rows.strip().splitlines() if line]
+    assert len(lines) == 3 * len(comparison.pairs)
+    assert all(len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1 for line in lines)
+    assert all(line.endswith(r"\\") for line in lines)
+
+
+def test_environments_of_latex_are_closed_in_order_and_rows_stand_in_tables_alone(rich):
+    data, comparison = rich
+    open_now, allowed = [], {"table": 0, "tabular": 1, "longtable": 0}
+    for line in to_latex(data, replace(comparison, pairs=comparison.pairs * 3)).splitlines():
+        begun = re.match(r"\\begin\{(\w+)\}", line)
+        ended = re.match(r"\\end\{(\w+)\}", line)
+        if begun:
+            assert len(open_now) == allowed[begun[1]]
+            open_now.append(begun[1])
+        elif ended:
+            assert open_now.pop() == ended[1]
+        elif line.endswith(r"\\") or line == r"\hline":
+            assert open_now[-1] in {"tabular", "longtable"}
+        assert line.count("{") - line.count(r"\{") == line.count("}") - line.count(r"\}")
+        assert (line.count("$") - line.count(r"\$")) % 2 == 0
+    assert open_now == []
 
 
 def test_files_of_the_formats_that_need_no_run_folder(rich, tmp_path):

@@ -6,8 +6,10 @@ import pytest
 import report_runs
 from report_outline import Outline
 
+from deltann.core.comparison import Finding, FindingKind, Severity
 from deltann.core.errors import ResultsError
 from deltann.core.inputs import UnreadableImage
+from deltann.report import flips
 from deltann.report.effects import sort_pairs
 from deltann.report.html import render_html, write_html
 from deltann.report.verdict import verdict
@@ -87,6 +89,35 @@ def test_the_matrix_has_headers_and_marks_tested_pairs(rich, rich_page):
     assert "which differ only in fast_math: 2 of 20 images differ" in table
 
 
+def test_a_matrix_of_many_trials_has_its_counts_in_words_too():
+    base = report_runs.base_outputs(20)
+    trials = [
+        report_runs.trial(
+            report_runs.measure(report_runs.flip(base, 4, 9, 1.0) if row == 12 else base, 10),
+            trial_id=str(row),
+            label=f"v{row}",
+        )
+        for row in range(13)
+    ]
+    page, _ = render(report_runs.run_of(trials))
+    (table,) = re.findall(r'<table class="heat agreement small.*?</table>', page, re.DOTALL)
+    visible = re.sub(r'title="[^"]*"', "", table)
+    assert visible.count("percent, 1 of 20 images differ") == 2 * 12
+    assert visible.count("percent, 0 of 20 images differ") == 13 * 12 - 2 * 12
+
+
+def how_to_read(page):
+    (words,) = re.findall(r"<h3>How to read the numbers</h3>(.*?)</section>", page, re.DOTALL)
+    return " ".join(re.sub("<[^>]*>", "", words).split())
+
+
+def test_how_to_read_times_of_images(rich_page):
+    words = how_to_read(rich_page[0])
+    assert "on the latencies of the same images" in words
+    assert "laps" not in words
+    assert "noise floor" not in words
+
+
 def test_each_flipped_image_is_shown_once_with_all_answers(rich_page):
     page, outline = rich_page
     assert sorted(outline.all("img", "alt")) == ["photo_03.jpg", "photo_11.jpg", "photo_17.jpg"]
@@ -94,7 +125,7 @@ def test_each_flipped_image_is_shown_once_with_all_answers(rich_page):
     assert "True label: <b>water ouzel</b>" in card
     assert "confident flip" in card
     assert "bald eagle" in card
-    assert card.count("<li>") == 10, "every variant's answer"
+    assert len(re.findall("<li data-trial=", card)) == 10, "every variant's answer"
 
 
 def test_failures_show_cause_message_and_log(rich_page):
@@ -186,11 +217,11 @@ def test_only_the_best_of_a_real_board_is_marked():
     assert "qemu is emulated" in outline.text
 
 
-def flipping_run(flips, count=4000):
-    """A run of two trials that differ on the first `flips` images."""
+def flipping_run(flipped, count=4000):
+    """A run of two trials that differ on the first `flipped` images."""
     outputs = report_runs.base_outputs(count)
     other = outputs.copy()
-    for index in range(flips):
+    for index in range(flipped):
         other[index, (index + 5) % len(report_runs.CLASSES)] = 20.0
     trials = [
         report_runs.trial(report_runs.measure(outputs, 30), level="O0"),
@@ -245,6 +276,65 @@ def test_beyond_two_thousand_flips_rows_have_no_pictures():
     (last_row,) = re.findall(rf"<li>[^\n]*<b>{rows[-1]}</b>.*", page)
     assert "<img" not in last_row
     assert len(page) < 6_000_000
+
+
+def test_beyond_three_thousand_flips_it_says_how_many_are_left_out_and_where_they_are():
+    page, outline = render(flipping_run(3100))
+    assert len(rows_of(page)) == 2940
+    assert "3,100 images flipped" in outline.text
+    assert "the next 2940 in rows below" in outline.text
+    assert "the last 100 images in this order are not shown" in outline.text
+    assert "flips.csv" in outline.text
+    assert "having min(top1_class) < max(top1_class)" in outline.text
+    assert len(page) < 6_000_000
+
+
+def test_pictures_that_are_too_large_together_are_left_out_and_that_is_said(monkeypatch):
+    monkeypatch.setattr(flips, "MOST_PICTURE_BYTES", 50_000)
+    page, outline = render(flipping_run(200, count=200))
+    pictures = len(outline.all("img", "src"))
+    assert 60 < pictures < 200
+    assert f"Only the first {pictures} flipped images have a picture" in outline.text
+    assert len(rows_of(page)) == 140
+
+
+def test_findings_that_are_not_shown_are_counted():
+    data = report_runs.agreeing_run()
+    comparison = report_runs.compare(data)
+    one = Finding(FindingKind.SENSOR, Severity.NOTE, (), None, "a thermometer reads nothing")
+    many = replace(comparison, findings=(one,) * 311)
+    text = Outline(render_html(data, many)).text
+    assert "303 more findings" in text
+    assert text.count(one.text) == 300
+    assert "11 findings more are not shown here" in text
+    assert "findings.csv" in text
+
+
+def test_what_a_column_is_stands_in_its_heading(rich_page):
+    (heads,) = re.findall(r'<table class="data sortable">.*?</thead>', rich_page[0], re.DOTALL)
+    assert re.search(r"Per second</abbr><small[^>]*>batch / median<", heads)
+    assert re.search(r"Peak memory</abbr><small[^>]*>resident<", heads)
+
+
+def test_an_energy_says_when_its_power_was_read():
+    data = report_runs.agreeing_run()
+    _, without = render(data)
+    assert "No energy is given: " in without.text
+    assert "read between runs" not in without.text
+    trials = tuple(
+        replace(trial, readings=tuple(replace(one, rails=(("VDD_IN", 5e3),)) for one in trial.readings))
+        for trial in data.trials
+    )
+    _, outline = render(replace(data, trials=trials))
+    assert "The power is read between runs, while the worker waits, which leans towards" in outline.text
+    assert "No energy" not in outline.text
+
+
+def test_the_interval_of_a_median_is_in_the_words_of_its_drawing(rich, rich_page):
+    known = sum(trial.median_ci95_ns is not None for trial in rich[1].trials)
+    labels = re.findall(r'aria-label="([^"]*: median [^"]*)"', rich_page[0])
+    assert known == len(labels) == 10
+    assert all(", its 95 % interval " in label for label in labels)
 
 
 def test_each_pair_has_all_its_numbers_with_what_they_mean(rich, rich_page):

@@ -1,13 +1,20 @@
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import report_runs
 
-from deltann.core.format import format_tick
+from deltann.core.factorial import Response
+from deltann.core.format import format_range, format_tick
 from deltann.report.axis import fit_axis, fit_ratio_axis
 from deltann.report.effects import group_effects, sort_pairs
+from deltann.report.figures import draw_all
+from deltann.report.html import render_html
+from deltann.report.interaction_plots import MOST_PLOTS, draw_interactions, shown_interactions
+from deltann.report.kernels import tabulate_kernels
 from deltann.report.latency import plot_latencies
+from deltann.report.row_plots import MOST_ROWS, draw_kernels, draw_ratios, draw_strips
 
 
 @pytest.mark.parametrize(
@@ -104,3 +111,82 @@ def test_effects_are_gathered_by_factor(rich):
     assert len(groups["level"].effects) == 12
     assert groups["level"].changing_time == 12
     assert "optimization level" in groups["level"].meaning
+
+
+def elements(figure, name):
+    return [element for element in ElementTree.fromstring(figure.svg).iter() if element.tag == name]
+
+
+def texts(figure):
+    return [text.text for text in elements(figure, "text")]
+
+
+def test_the_plot_of_latencies_has_the_interval_of_each_median(rich):
+    data, comparison = rich
+    (plot,) = plot_latencies(data, comparison.trials)
+    figure = draw_strips(plot)
+    ends = [line for line in elements(figure, "line") if line.get("class") == "ends"]
+    assert len(ends) == 2 * len(plot.strips) == 20
+    for strip in plot.strips:
+        assert format_range(*strip.interval) in texts(figure)
+        assert f"({format_range(*strip.interval)})" in figure.words
+
+
+def test_a_plot_of_too_many_pairs_says_how_many_there_are(rich):
+    (group,) = (group for group in group_effects(rich[1]) if group.factor == "level")
+    many = replace(group, effects=group.effects * 6)
+    figure = draw_ratios(many)
+    cut = "60 of 72 pairs, the worst first; pairs.csv has all"
+    assert cut in texts(figure)
+    assert figure.words == f"Time by level: {cut}."
+    assert len(elements(figure, "circle")) == MOST_ROWS
+    whole = draw_ratios(group)
+    assert whole.words == "Time by level: 12 pairs."
+    assert not any(" of 12 " in text for text in texts(whole))
+
+
+def test_the_slowest_kernels_have_a_plot(rich):
+    data, comparison = rich
+    (table,) = tabulate_kernels(data)
+    figure = draw_kernels(table)
+    bars = [float(box.get("width")) for box in elements(figure, "rect")]
+    assert len(bars) == 15
+    assert bars == sorted(bars, reverse=True)
+    assert bars[14] / bars[0] == pytest.approx(26 / 40, rel=0.01)
+    assert "15 slowest of 40 kernels, 49.2 ms together" in figure.words
+    assert "2.40 ms (4.9 %)" in texts(figure)
+    assert figure.name in [drawn.name for drawn in draw_all(data, comparison)]
+
+
+class TestInteractions:
+    def test_labels_have_plots_as_times_have(self, rich):
+        times, labels = shown_interactions(rich[1])
+        assert (times.response, labels.response) == (Response.TIME, Response.DISAGREEMENT)
+        figure = next(
+            one for one in labels.figures if one.name.endswith(("level-importer", "importer-level"))
+        )
+        assert figure.name.startswith("interaction-disagreement-")
+        assert figure.title.endswith(", labels unlike the reference")
+        assert "torch with O3: 5 % (" in figure.words
+        assert "0 %" in texts(figure), "the axis begins where all labels are the reference's"
+
+    def test_files_have_those_that_the_page_leaves_out(self, rich):
+        comparison = rich[1]
+        times = comparison.factorial[0]
+        many = replace(times, interactions=times.interactions * 9)
+        (shown,) = shown_interactions(replace(comparison, factorial=(many,)))
+        assert len(shown.figures) == MOST_PLOTS
+        drawn = draw_interactions(replace(comparison, factorial=(many,)))
+        assert len(drawn) == len(many.interactions) == MOST_PLOTS + shown.left_out > MOST_PLOTS
+
+    def test_the_page_says_what_it_leaves_out(self, rich):
+        data, comparison = rich
+        factorial = tuple(
+            replace(found, interactions=(found.interactions * 9)[:7]) for found in comparison.factorial
+        )
+        page = render_html(data, replace(comparison, factorial=factorial))
+        assert page.count("1 more plot of two factors that explain less is not shown here") == 2
+
+    def test_where_all_labels_agree_there_are_none_of_labels(self):
+        comparison = report_runs.compare(report_runs.turns_run(laps=8))
+        assert [one.response for one in shown_interactions(comparison)] == [Response.TIME]

@@ -157,6 +157,18 @@ def test_the_time_line_has_a_dot_for_each_block_and_the_boards_state_under_it(tu
     assert figure.words.startswith("360 blocks of 9 variants on local: ")
 
 
+def test_the_time_line_has_the_gpus_state_where_it_was_read(turning):
+    data = turning[0]
+    assert not any("GPU" in text.text for text in elements(draw_timelines(data)[0], "text"))
+    blocks = tuple(
+        replace(block, reading=replace(block.reading, gpu_temp_c=60.0 + index % 9, gpu_freq_mhz=1300.0))
+        for index, block in enumerate(data.blocks)
+    )
+    (figure,) = draw_timelines(replace(data, blocks=blocks))
+    words = [text.text for text in elements(figure, "text")]
+    assert {"temperature", "clock", "GPU temperature", "GPU clock", "68 °C", "1300 MHz"} <= set(words)
+
+
 def test_very_many_blocks_are_drawn_as_stretches_of_time():
     data = report_runs.turns_run(laps=3 * MOST_DOTS, levels=("O0", "O3"))
     (figure,) = draw_timelines(data)
@@ -236,6 +248,21 @@ def test_the_paragraph_counts_what_was_measured_again(turning):
     assert "Of 360 blocks, 360 valid." in text
 
 
+def test_how_to_read_times_of_laps(turning):
+    (words,) = re.findall(
+        r"<h3>How to read the numbers</h3>(.*?)</section>", render_html(*turning), re.DOTALL
+    )
+    words = " ".join(re.sub("<[^>]*>", "", words).split())
+    for told in (
+        "within laps",
+        "signed-rank test over the laps",
+        "noise floor",
+        "judged invalid do not count",
+    ):
+        assert told in words
+    assert "on the latencies of the same images" not in words
+
+
 def test_the_verdict_takes_times_from_laps(turning):
     assert ", within 40 laps)." in judge(*turning).time
 
@@ -310,6 +337,8 @@ def test_two_boards_have_each_their_own_words_plots_and_fronts(turning):
     comparison = report_runs.compare(data)
     assert [turns.board for turns in describe_turns(data, comparison)] == ["local", "pi"]
     assert [figure.name for figure in draw_timelines(data)] == ["timeline-local", "timeline-pi"]
+    words = " ".join(render_html(data, comparison).split())
+    assert "of the other pairs are compared by the ratio of medians" in words, "two boards share no laps"
     board = next(term for term in comparison.factorial[0].terms if term.factors == ("board",))
     assert board.df == 1
     assert board.eta_sq > 0.5

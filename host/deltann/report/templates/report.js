@@ -31,7 +31,7 @@ function sort(table, head) {
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
 }
 
-// Filters of the trials; rows of hidden trials go in the other tables too.
+// Filters of the trials; what is of hidden trials alone goes elsewhere, too.
 for (const form of document.querySelectorAll("form.filters")) {
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -55,7 +55,33 @@ function filter(form) {
   for (const row of document.querySelectorAll("[data-pair]")) {
     row.hidden = row.dataset.pair.split(" ").some((trial) => gone.has(trial));
   }
+  for (const table of document.querySelectorAll("table.agreement")) hideColumns(table, gone);
+  hideFlips(gone);
   form.querySelector("output").textContent = `${rows.length - gone.size} of ${rows.length} trials`;
+}
+
+// A cell of the agreement is of two trials: its row goes by itself, its column here.
+function hideColumns(table, gone) {
+  const trials = [...table.tHead.rows[0].cells].map((cell) => cell.dataset.trial);
+  for (const row of table.tBodies[0].rows) {
+    for (const cell of row.cells) cell.hidden = gone.has(trials[cell.cellIndex]);
+  }
+}
+
+// An image is flipped as long as the trials that are left give two answers.
+function hideFlips(gone) {
+  for (const image of document.querySelectorAll(".flipped")) {
+    const answers = [...image.querySelectorAll(".said")];
+    for (const answer of answers) answer.hidden = !answer.querySelector("[data-trial]:not([hidden])");
+    image.hidden = answers.filter((answer) => !answer.hidden).length < 2;
+  }
+  for (const list of document.querySelectorAll(".rows[data-trials]")) {
+    const left = new Set(JSON.parse(list.dataset.trials).flatMap((trial, place) => (gone.has(trial) ? [] : [String(place)])));
+    for (const row of list.children) {
+      const said = [...row.querySelectorAll("[data-by]")].filter((answer) => answer.dataset.by.split(" ").some((place) => left.has(place)));
+      row.hidden = said.length < 2;
+    }
+  }
 }
 
 // Paper cannot be clicked open. What would take very many sheets stays as the reader left it.
