@@ -37,6 +37,23 @@ def test_words_say_what_was_reached_asked_and_what_is_noise(turning):
     assert f"differed by up to {100 * floor:.1f} %, and no smaller difference is called one." in turns.words
 
 
+def test_a_noise_that_was_not_measured_is_said(turning):
+    data, comparison = turning
+    said = "The noise of this board was not measured."
+    assert said not in describe_turns(data, comparison)[0].words
+    alone = replace(data, blocks=tuple(block for block in data.blocks if not block.place.twin))
+    (turns,) = describe_turns(alone, report_runs.compare(alone))
+    assert turns.words.endswith(said)
+    assert said in methods_paragraph(alone, report_runs.compare(alone))
+
+
+def test_turns_that_count_for_nothing_have_no_times_in_the_verdict(turning):
+    bad = tuple(replace(block, verdict=Verdict.INVALID) for block in turning[0].blocks)
+    data = replace(turning[0], blocks=bad)
+    time = judge(data, report_runs.compare(data)).time
+    assert time.endswith("No pair was tested by time: too few of the laps in which they took turns count.")
+
+
 def test_words_of_other_ends(turning):
     (end,) = turning[0].timings
     few = precision_words(replace(end, precision=None, kind=TimingEndKind.LAPS, laps=1), None)
