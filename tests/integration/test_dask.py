@@ -13,9 +13,11 @@ import psutil
 import pytest
 from dask_kit import LOOPBACK, PATIENCE_S, Cluster
 
+from deltann.compare.comparison import compare_pairs, orient_pairs
 from deltann.compile.build import BuildRequest, build
 from deltann.convert.hop import Limits
 from deltann.core.artifact import TensorSpec
+from deltann.core.comparison import Thresholds
 from deltann.core.errors import ClusterError
 from deltann.core.factors import Importer
 from deltann.core.framework import Framework
@@ -25,7 +27,9 @@ from deltann.core.passes import resolve_passes
 from deltann.core.variant import PassEdits, TvmOptions
 from deltann.crew import HERE, ChildTask
 from deltann.results.folder import RunFolder
+from deltann.run import chunk as chunk_module
 from deltann.run import cluster as cluster_module
+from deltann.run.chunk import compare_in_chunks
 from deltann.run.cluster import open_crew
 from deltann.run.conversion import ConversionRequest, convert_model
 
@@ -134,19 +138,40 @@ def test_a_build_on_a_cluster_gives_the_same_bytes(cluster, tmp_path, tiny_model
     assert any(list(cluster.shelf(number).glob("*.file")) for number in (0, 1)), "a worker has the model"
 
 
-def test_a_run_on_a_cluster(cluster, tmp_path, tiny_model, pictures):
-    (tmp_path / "study.yaml").write_text(STUDY.format(model=tiny_model, pictures=pictures))
+@pytest.fixture(scope="module")
+def run_there(cluster, tmp_path_factory, tiny_model, pictures):
+    """The folder of a run whose builds were made on the cluster."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "study.yaml").write_text(STUDY.format(model=tiny_model, pictures=pictures))
     told = subprocess.run(
         [sys.executable, "-m", "deltann", "run", "study.yaml", "--executor", cluster.executor],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S * 5,
         check=False,
     )
     assert told.returncode == 0, told.stderr
-    (path,) = (tmp_path / "runs").iterdir()
-    assert [trial.status for trial in RunFolder.open(path).load().trials] == ["ok", "ok"]
+    (path,) = (folder / "runs").iterdir()
+    return path
+
+
+def test_a_run_on_a_cluster(run_there):
+    assert [trial.status for trial in RunFolder.open(run_there).load().trials] == ["ok", "ok"]
+
+
+def test_comparing_on_a_cluster_gives_what_comparing_here_gives(cluster, run_there, monkeypatch):
+    monkeypatch.setattr(chunk_module, "WORTH_IT", 0)
+    monkeypatch.setattr(chunk_module, "LEAST_WIDTH", 1)
+    folder = RunFolder.open(run_there)
+    data = folder.load()
+    pairs, limits = orient_pairs(data), Thresholds()
+    with open_crew(cluster.executor) as crew:
+        there = compare_in_chunks(folder, data, pairs, limits.near_tie_factor, crew)
+    assert set(there) == {(a, b) for a, b, _ in pairs}, "no chunk is left to this machine"
+    assert compare_pairs(data, pairs, limits, compared=there) == compare_pairs(data, pairs, limits)
+    sent = {file.stat().st_size for number in (0, 1) for file in cluster.shelf(number).glob("*.file")}
+    assert folder.table_file("samples", "samples").stat().st_size in sent, "a worker has the samples"
 
 
 def test_a_conversion_on_a_cluster(cluster, tiny_model, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The comparison of a whole run: each trial in numbers, each pair, and what follows in words."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -12,7 +13,7 @@ from deltann.compare.findings import find
 from deltann.compare.labels import UNLABELLED, beyond_classes, compare_labels, true_classes
 from deltann.compare.summary import mark_front, sittings_of, summarize
 from deltann.compare.tensors import compare_tensors
-from deltann.compare.times import Turns, compare_times, timing_of
+from deltann.compare.times import TOO_FEW_LAPS, Turns, compare_times, holm, timing_of
 from deltann.core.comparison import (
     Comparison,
     LabelComparison,
@@ -94,7 +95,7 @@ def compare_pairs(
     thresholds: Thresholds,
     *,
     seed: int = 0,
-    untimed: Collection[str] = (),
+    untimed: Mapping[str, str] = MappingProxyType({}),
     reference: int | None = None,
     compared: Mapping[tuple[int, int], OutputsCompared] = MappingProxyType({}),
 ) -> Comparison:
@@ -105,7 +106,7 @@ def compare_pairs(
     oriented
         Indices of the reference and the other trial, and the factor in which they differ.
     untimed
-        Ids of trials whose times are no evidence, besides those of emulated boards.
+        By their ids, why the times of trials are no evidence, besides those of emulated boards.
     reference
         Index of the trial whose labels are the measure of the others'; None: factors are not analysed.
     compared
@@ -139,11 +140,17 @@ def compare_pairs(
     blocks = [block for block in data.blocks if block.place.trial_id not in untimed]
     turns = Turns([trial.trial_id for trial in data.trials], blocks, seed)
     times = compare_times(timings, [(a, b) for a, b, _ in oriented], thresholds, seed, turns)
+    outputs = _correct_accuracies(
+        [
+            compared.get((a, b))
+            or compare_outputs(answers[a], answers[b], data.samples, truths[a], thresholds.near_tie_factor)
+            for a, b, _ in oriented
+        ]
+    )
     pairs = []
-    for (a, b, factor), time in zip(oriented, times, strict=True):
-        labels, tensors = compared.get((a, b)) or compare_outputs(
-            answers[a], answers[b], data.samples, truths[a], thresholds.near_tie_factor
-        )
+    for (a, b, factor), time, (labels, tensors) in zip(oriented, times, outputs, strict=True):
+        had_turns = turns.took(a) or turns.took(b)
+        why = "" if time is not None else _why_untimed([data.trials[a], data.trials[b]], untimed, had_turns)
         pairs.append(
             Pair(
                 factor=factor,
@@ -154,6 +161,7 @@ def compare_pairs(
                 labels=labels,
                 tensors=tensors,
                 time=time,
+                untimed=why,
             )
         )
     factorial = (
@@ -172,6 +180,30 @@ def compare_pairs(
         seed,
         tuple(found for found in factorial if found is not None),
     )
+
+
+def _correct_accuracies(outputs: Sequence[OutputsCompared]) -> list[OutputsCompared]:
+    """Return what was compared, the p-values of McNemar's test corrected for all of it after Holm."""
+    tested = [labels.mcnemar_p for labels, _ in outputs if labels and labels.mcnemar_p is not None]
+    corrected = iter(holm(np.array(tested)).tolist())
+    return [
+        (replace(labels, mcnemar_p_corrected=next(corrected)), tensors)
+        if labels is not None and labels.mcnemar_p is not None
+        else (labels, tensors)
+        for labels, tensors in outputs
+    ]
+
+
+def _why_untimed(trials: Sequence[TrialResult], untimed: Mapping[str, str], in_turns: bool) -> str:
+    """Return why the times of these two trials were not compared, in words."""
+    if any(trial.measurement is None for trial in trials):
+        return "a trial has no times"
+    if any(trial.emulated for trial in trials):
+        return "the board is emulated"
+    reasons = [untimed[trial.trial_id] for trial in trials if trial.trial_id in untimed]
+    if reasons:
+        return reasons[0]
+    return TOO_FEW_LAPS if in_turns else "there are too few runs to compare"
 
 
 def truth_for(answers: Answers, samples: Sequence[Sample], offset: int) -> NDArray[np.int64]:

@@ -12,9 +12,10 @@ from deltann.compare.labels import beyond_classes
 from deltann.compare.suspects import class_shift, softmax_between
 from deltann.compare.tensors import row_max_abs
 from deltann.compare.timed_boards import timing_findings
+from deltann.compare.times import TOO_FEW_LAPS
 from deltann.compare.uncounted import uncounted_findings
 from deltann.core.comparison import Finding, FindingKind, Flip, Pair, Severity, TimeComparison, TrialSummary
-from deltann.core.format import format_duration, format_p_value, format_share, plural
+from deltann.core.format import enumerate_some, format_duration, format_p_value, format_share, plural
 from deltann.core.inputs import Sample
 from deltann.core.run_data import RunData, TrialResult
 from deltann.core.trial import UNTRIED_CAUSES, Cause, Status
@@ -107,6 +108,7 @@ def find(
     found = [item for look in of_trial for trial in data.trials for item in look(context, trial)]
     found += _other_labels(context)
     found += [(0.0, finding) for finding in (*timing_findings(data), *uncounted_findings(data))]
+    found += [*_too_few_laps(pairs), *_no_noise(context, pairs)]
     found += [item for look in of_pair for pair in pairs for item in look(context, pair)]
     found.sort(key=lambda item: (_SEVERITIES.index(item[1].severity), _KINDS.index(item[1].kind), -item[0]))
     return tuple(finding for _, finding in found)
@@ -294,6 +296,37 @@ def _time(context: _Context, pair: Pair) -> Iterator[_Sized]:
     yield abs(float(np.log(time.ratio))), _of_pair(pair, FindingKind.TIME, Severity.NOTE, text)
 
 
+def _too_few_laps(pairs: Sequence[Pair]) -> Iterator[_Sized]:
+    left = [pair for pair in pairs if pair.untimed == TOO_FEW_LAPS]
+    if not left:
+        return
+    which = "that pair" if len(pairs) == 1 else f"{len(left)} of {plural(len(pairs), 'pair')}"
+    text = (
+        f"Times of {which} are not compared: {TOO_FEW_LAPS}. What was measured one after the other does not "
+        "stand in for turns."
+    )
+    trials = tuple(dict.fromkeys(trial for pair in left for trial in (pair.a, pair.b)))
+    yield 0, Finding(FindingKind.PRECISION, Severity.WARNING, trials, None, text)
+
+
+def _no_noise(context: _Context, pairs: Sequence[Pair]) -> Iterator[_Sized]:
+    """Say once that differences of times are told of boards on which no variant took turns."""
+    told = [
+        pair
+        for pair in pairs
+        if pair.time is not None and pair.time.differs and pair.time.laps is None and pair.time.floor is None
+    ]
+    if not told:
+        return
+    trials = tuple(dict.fromkeys(trial for pair in told for trial in (pair.a, pair.b)))
+    boards = list(dict.fromkeys(context.trials[trial].board for trial in trials))
+    text = (
+        f"The noise of {enumerate_some(boards)} was not measured: variants were timed one after the other, "
+        "and what drifted meanwhile is part of each difference of time. Turns (`timing`) tell the two apart."
+    )
+    yield 0, Finding(FindingKind.PRECISION, Severity.NOTE, trials, None, text)
+
+
 def _medians(a: TrialSummary, b: TrialSummary) -> str:
     of = "median for an image" if max(a.batch, b.batch) > 1 else "median"
     return f"{of} {format_duration(b.median_image_ns)} against {format_duration(a.median_image_ns)}"
@@ -304,7 +337,7 @@ def _in_turns(time: TimeComparison) -> str:
         return ""
     turns = f"; the median of the ratios within {plural(time.laps, 'lap')}"
     if time.floor is None:
-        return turns
+        return f"{turns}; the noise of this board was not measured"
     return f"{turns}, beyond the noise floor of {format_share(time.floor)}"
 
 

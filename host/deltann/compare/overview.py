@@ -3,17 +3,16 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
 
 import numpy as np
-from numpy.typing import NDArray
 
-from deltann.compare.answers import RANKINGS_KEPT_BYTES, Answers, answers_of
+from deltann.compare.answers import RANKINGS_KEPT_BYTES, answers_of
 from deltann.compare.comparison import reference_trial
-from deltann.compare.factorial import MOST_LAPS_MISSED, Tables, analyse_tables, lap_tables, missed_note
+from deltann.compare.factorial import analyse_tables
+from deltann.compare.responses import Column, Tables, complete, dropped_note, lap_tables, unlike_column
 from deltann.compare.summary import mark_front
 from deltann.compare.times import Timing, timing_of
-from deltann.compare.units import Units, medians_of_units, run_together, united
+from deltann.compare.units import Units, run_together, united
 from deltann.core.comparison import Comparison, Finding, Pair, Severity, TrialSummary
 from deltann.core.errors import StudyError
 from deltann.core.factorial import Factorial, Interaction, Response, Unit
@@ -28,8 +27,6 @@ LEAST_IN_COMMON = 0.5
 _PROCESSOR = ("architecture", "cpu", "target")
 
 Found = tuple[RunData, Comparison]
-Column = NDArray[np.float64]
-"""The response of one trial, (images,); not a number where it has none."""
 
 
 def compare_models(found: Sequence[Found], *, seed: int = 0) -> Overview:
@@ -172,7 +169,7 @@ def _explain_times(
     if tables is None:
         tables, unit = _tables_of_times(runs, images), Unit.IMAGE
     timed = sum(trial.measurement is not None and not trial.emulated for trial in trials)
-    note = missed_note(timed - sum(len(cells) for cells, _ in tables), unit)
+    note = dropped_note(tables, timed, unit)
     found = analyse_tables(trials, tables, Response.TIME, unit, seed, note=note)
     return None if found is None else replace(found, interactions=_model_first(found.interactions))
 
@@ -180,7 +177,7 @@ def _explain_times(
 def _explain_disagreement(trials: Sequence[TrialResult], tables: Tables, seed: int) -> Factorial | None:
     """Return what explains that a trial labels an image unlike the reference trial of its own model."""
     measured = sum(trial.measurement is not None for trial in trials)
-    note = missed_note(measured - sum(len(cells) for cells, _ in tables), Unit.IMAGE)
+    note = dropped_note(tables, measured, Unit.IMAGE)
     found = analyse_tables(trials, tables, Response.DISAGREEMENT, Unit.IMAGE, seed, note=note)
     return None if found is None else replace(found, interactions=_model_first(found.interactions))
 
@@ -199,7 +196,7 @@ def _tables_of_laps(runs: Sequence[ModelRun]) -> Tables | None:
         own = lap_tables(data.trials, timed, data.blocks)
         if not own and timed:
             return None
-        tables += [([first + index for index in cells], values) for cells, values in own]
+        tables += [replace(table, cells=[first + index for index in table.cells]) for table in own]
         first += len(data.trials)
     return tables or None
 
@@ -240,22 +237,12 @@ def _tables_of_images(
             shared = {cell: column[rows] for cell, column in enumerate(columns, first)}
             tables = [{**(tables[0] if tables else {}), **shared}]
         first += len(columns)
-    found = map(_complete, tables, units or repeat(None))
-    return [complete for complete in found if complete is not None]
-
-
-def _complete(
-    columns: dict[int, Column], units: Units | None
-) -> tuple[list[int], NDArray[np.float64]] | None:
-    """Return the trials that have most images, and the units of the images that all of these have."""
-    cells = [cell for cell, column in columns.items() if np.isfinite(column).mean() > MOST_LAPS_MISSED]
-    if not cells:
-        return None
-    values = np.stack([columns[cell] for cell in cells], axis=1)
-    whole = np.isfinite(values).all(axis=1)
-    if not whole.any():
-        return None
-    return cells, values[whole] if units is None else medians_of_units(values[whole], units[whole])
+    groups: Sequence[Units | None] = units or [None] * len(tables)
+    found = [
+        complete(columns, most=len(next(iter(columns.values()), ())), units=group)
+        for columns, group in zip(tables, groups, strict=True)
+    ]
+    return [table for table in found if table is not None]
 
 
 def _timings(data: RunData) -> list[Timing | None]:
@@ -289,13 +276,7 @@ def _unlike_columns(data: RunData) -> list[Column]:
         for trial in data.trials
     ]
     base = None if reference is None else answers[reference]
-    return [_unlike(found, base, len(data.samples)) for found in answers]
-
-
-def _unlike(found: Answers | None, base: Answers | None, images: int) -> Column:
-    if found is None or base is None or found.width != base.width:
-        return np.full(images, np.nan)
-    return np.where(found.finite & base.finite, found.classes != base.classes, np.nan)
+    return [unlike_column(found, base, len(data.samples)) for found in answers]
 
 
 def _notes(runs: Sequence[ModelRun], images: _Images | None) -> Iterator[str]:

@@ -1,14 +1,15 @@
-"""What to know of the boards on which variants took turns: precision not reached, sensors that lie."""
+"""What to know of the boards of a run: precision that was not reached, sensors that lie."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from statistics import median
 
 from deltann.compare.laps import counts
-from deltann.compare.validity import COLDEST_C, HOTTEST_C, believable_temp_c
+from deltann.compare.sensors import believable_clock_mhz, sensor_sentences
 from deltann.core.block import Block, TimingEnd, TimingEndKind
 from deltann.core.comparison import Finding, FindingKind, Severity
-from deltann.core.format import format_duration, format_number, format_ratio, format_share, plural
+from deltann.core.format import format_duration, format_ratio, format_share, plural
+from deltann.core.record import Reading
 from deltann.core.run_data import RunData
 
 CONSTANT_CLOCK_SPREAD = 0.3
@@ -20,49 +21,55 @@ _OUTERMOST = 0.1
 
 def timing_findings(data: RunData) -> list[Finding]:
     """Return what is to know of each board, in the order of the boards."""
-    by_board: dict[str, list[Block]] = defaultdict(list)
+    boards = dict.fromkeys(trial.board for trial in data.trials)
+    board_of = {trial.trial_id: trial.board for trial in data.trials}
+    blocks: dict[str, list[Block]] = defaultdict(list)
+    readings: dict[str, list[Reading]] = defaultdict(list)
     for block in data.blocks:
-        by_board[block.place.board].append(block)
+        blocks[board_of.get(block.place.trial_id, block.place.board)].append(block)
+    for trial in data.trials:
+        readings[trial.board] += trial.readings
+    for board in boards:
+        readings[board] += [block.reading for block in blocks[board] if block.reading is not None]
     found = []
-    for end in data.timings:
-        trials = tuple(trial.trial_id for trial in data.trials if trial.board == end.board)
-        sentences = [(FindingKind.PRECISION, text) for text in _precision(end)]
-        sentences += [(FindingKind.SENSOR, text) for text in _sensors(end.board, by_board[end.board])]
+    for board in boards:
+        trials = tuple(trial.trial_id for trial in data.trials if trial.board == board)
+        sentences = [
+            (FindingKind.PRECISION, text)
+            for end in data.timings
+            if end.board == board
+            for text in _precision(end)
+        ]
+        sentences += [(FindingKind.SENSOR, text) for text in sensor_sentences(board, readings[board])]
+        sentences += [(FindingKind.SENSOR, text) for text in _constant_clock(board, blocks[board])]
         found += [Finding(kind, Severity.NOTE, trials, None, text) for kind, text in sentences]
     return found
 
 
 def _precision(end: TimingEnd) -> Iterator[str]:
-    asked, reached = end.timing.precision, end.precision
-    if end.kind is TimingEndKind.PRECISION or (reached is not None and reached <= asked):
+    if end.kind is TimingEndKind.PRECISION:
         return
-    what = (
-        f"within {format_duration(end.timing.budget_s * 1e9)}"
-        if end.kind is TimingEndKind.BUDGET
-        else f"in {plural(end.laps, 'lap')}"
-    )
+    asked, reached = end.timing.precision, end.precision
+    within = f"within {format_duration(end.timing.budget_s * 1e9)}"
     known = (
         f"ratios of times are known to \u00b1 {format_share(reached)}"
         if reached is not None
         else f"{plural(end.laps, 'lap')} were too few to tell how well times are known"
     )
-    yield f"{end.board} did not reach the precision of \u00b1 {format_share(asked)} {what}: {known}."
-
-
-def _sensors(board: str, blocks: Sequence[Block]) -> Iterator[str]:
-    temps = [block.reading.temp_c for block in blocks if block.reading and block.reading.temp_c is not None]
-    wrong = [temp for temp in temps if believable_temp_c(temp) is None]
-    if wrong:
+    if reached is None or reached > asked:
+        what = within if end.kind is TimingEndKind.BUDGET else f"in {plural(end.laps, 'lap')}"
+        yield f"{end.board} did not reach the precision of \u00b1 {format_share(asked)} {what}: {known}."
+    elif end.laps < end.timing.min_laps:
+        what = within if end.kind is TimingEndKind.BUDGET else "before its timing ended"
         yield (
-            f"The thermometer of {board} read {format_number(wrong[0])} °C in {len(wrong):,} of "
-            f"{plural(len(temps), 'block')}, which no processor at work has (0, or beyond {COLDEST_C:.0f} to "
-            f"{HOTTEST_C:.0f} °C); these readings are not used."
+            f"{end.board} came to {plural(end.laps, 'lap')} {what}, fewer than the {end.timing.min_laps:,} "
+            f"that were asked for: {known}."
         )
-    yield from _constant_clock(board, blocks)
 
 
 def _constant_clock(board: str, blocks: Sequence[Block]) -> Iterator[str]:
-    clocks = {b.reading.cpu_freq_mhz for b in blocks if b.reading and b.reading.cpu_freq_mhz is not None}
+    read = (believable_clock_mhz(block.reading.cpu_freq_mhz) for block in blocks if block.reading)
+    clocks = {clock for clock in read if clock is not None}
     if len(clocks) != 1:
         return
     spread = speed_spread(blocks)

@@ -6,16 +6,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from deltann.compare.anova import one_way_p, spread_of
 from deltann.compare.blocks import row_blocks
 from deltann.compare.laps import Laps, compare_apart, compare_in_laps, noise_floor
 from deltann.compare.ranks import rank_sum, signed_rank
-from deltann.core.block import Block
+from deltann.core.block import Block, Phase
 from deltann.core.comparison import Thresholds, TimeComparison
 from deltann.core.record import Measurement
 
 RESAMPLES = 2000
 MIN_PAIRED_INPUTS = 6
 MIN_RUNS = 2
+
+TOO_FEW_LAPS = "too few of the laps in which they took turns count"
+"""Why two trials that were given turns are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,17 @@ class Turns:
         self._laps: dict[str, Laps] = {}
         self._board_of: dict[str, str] = {}
         for block in blocks:
-            self._laps.setdefault(block.place.board, Laps()).add(block)
-            self._board_of[block.place.trial_id] = block.place.board
+            if block.place.phase is Phase.MEASURE:
+                self._laps.setdefault(block.place.board, Laps()).add(block)
+                self._board_of[block.place.trial_id] = block.place.board
         self._floors = {
             board: noise_floor(laps, [trial for trial, at in self._board_of.items() if at == board], seed)
             for board, laps in self._laps.items()
         }
+
+    def took(self, index: int) -> bool:
+        """Return whether a trial was given turns, whatever its blocks are worth."""
+        return self._trials[index] in self._board_of
 
     def compare(self, a: int, b: int) -> TimeComparison | None:
         """Return how two trials compare; None where one did not take turns, or not often enough."""
@@ -103,15 +112,16 @@ def compare_times(
     seed
         Of the bootstrap: the same seed gives the same intervals.
     turns
-        Of the trials that took turns; what these say of a pair goes before what the others do.
+        Of the trials that took turns. A pair with one of these is compared by them or not at all.
 
     Notes
     -----
     Where both trials took turns, on one board or each on its own, `compare_in_laps` or `compare_apart` says
-    how they compare. Where both measured the same six inputs or more (fewer can never reach significance),
-    the unit is the input, or the batch of inputs: the interval is the percentile bootstrap of the ratio of
-    medians that draws inputs, the same ones for both sides, with all their rounds; the test is Wilcoxon's
-    signed-rank test on the medians of each input, the effect the matched rank-biserial correlation
+    how they compare; where too few laps count, nothing does: what was measured one after the other was judged
+    by nobody. Where neither took turns and both measured the same six inputs or more (fewer can never reach
+    significance), the unit is the input, or the batch of inputs: the interval is the percentile bootstrap of
+    the ratio of medians that draws inputs, the same ones for both sides, with all their rounds; the test is
+    Wilcoxon's signed-rank test on the medians of each input, the effect the matched rank-biserial correlation
     (W+ - W-) / (W+ + W-). Else, as between two sizes of batch, the unit is the run: both sides are drawn on
     their own, the test is that of Mann and Whitney, the effect 2 U / (n m) - 1. P-values are corrected for
     all pairs after Holm.
@@ -121,11 +131,29 @@ def compare_times(
     `min_effect`.
     """
     bootstrap = _Bootstrap(timings, seed)
-    found = [
-        (turns and turns.compare(a, b)) or _compare(timings[a], timings[b], bootstrap, a, b) for a, b in pairs
-    ]
+
+    def compare(a: int, b: int) -> TimeComparison | None:
+        if turns is not None and (turns.took(a) or turns.took(b)):
+            return turns.compare(a, b)
+        return _compare(timings[a], timings[b], bootstrap, a, b)
+
+    found = [compare(a, b) for a, b in pairs]
     corrected = iter(holm(np.array([time.p_value for time in found if time is not None])))
-    return [None if time is None else _judge(time, float(next(corrected)), thresholds) for time in found]
+    judged = [None if time is None else _judge(time, float(next(corrected)), thresholds) for time in found]
+    return _with_the_papers_test(judged, timings, pairs)
+
+
+def _with_the_papers_test(
+    found: Sequence[TimeComparison | None], timings: Sequence[Timing | None], pairs: Sequence[tuple[int, int]]
+) -> list[TimeComparison | None]:
+    """Return the comparisons with the paper's p-value, of the images' mean times."""
+    spreads = [None if timing is None else spread_of(timing.runs.mean(axis=1)) for timing in timings]
+    return [
+        replace(time, paper_anova_p=one_way_p(a, b))
+        if time is not None and (a := spreads[i]) is not None and (b := spreads[j]) is not None
+        else time
+        for time, (i, j) in zip(found, pairs, strict=True)
+    ]
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

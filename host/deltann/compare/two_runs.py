@@ -1,15 +1,18 @@
 """Two runs of one study: their variants by factors and board, their images by name, compared as pairs are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from statistics import median
 
 from deltann.compare.aligned import choose_samples
 from deltann.compare.comparison import compare_pairs
+from deltann.compare.protocols import protocol_of
+from deltann.compare.sensors import believable_clock_mhz
 from deltann.core.block import Block
 from deltann.core.comparison import Thresholds
 from deltann.core.errors import StudyError
 from deltann.core.format import enumerate_some, plural
+from deltann.core.record import Reading
 from deltann.core.run_data import RunData, TrialResult
 from deltann.core.two_runs import RUN_FACTOR, RUNS, FactDifference, RunName, RunsComparison
 
@@ -18,6 +21,8 @@ _CHANCE = frozenset({("host", "command")})
 _CHANCE_OF_BOARD = frozenset({"store"})
 LOAD_APART = 1.0
 CLOCK_APART = 0.05
+_MOVED = "the board has another processor in one run than in the other"
+_UNLIKE = "the two runs timed the board's variants in different ways"
 _Key = tuple[tuple[str, str | None], ...]
 
 
@@ -26,7 +31,7 @@ def compare_runs(a: RunData, b: RunData, thresholds: Thresholds, *, seed: int = 
 
     Each variant on each board is a pair: the outputs of the images that both runs have, and their times, by
     the same statistics as the pairs of one run. Times are not compared where a board has another processor
-    in b than in a.
+    in b than in a, nor where its variants were timed in another way.
 
     Raises
     ------
@@ -44,7 +49,9 @@ def compare_runs(a: RunData, b: RunData, thresholds: Thresholds, *, seed: int = 
     moved = sorted({fact.section for fact in facts if fact.section != "host" and fact.name in _PROCESSOR})
     data = _combined(choose_samples(a, common[0]), choose_samples(b, common[1]), shared)
     pairs = [(index, index + len(shared), RUN_FACTOR) for index in range(len(shared))]
-    untimed = {trial.trial_id for trial in data.trials if trial.board in moved}
+    unlike = _timed_unlike(a, b, shared)
+    reasons = {**dict.fromkeys(unlike, _UNLIKE), **dict.fromkeys(moved, _MOVED)}
+    untimed = {trial.trial_id: reasons[trial.board] for trial in data.trials if trial.board in reasons}
     return RunsComparison(
         a=_name(a),
         b=_name(b),
@@ -55,7 +62,7 @@ def compare_runs(a: RunData, b: RunData, thresholds: Thresholds, *, seed: int = 
         ),
         only_images=dict(zip(RUNS, (_missing_images(a, b), _missing_images(b, a)), strict=True)),
         facts=facts,
-        notes=tuple(_notes(a, b, moved, facts)),
+        notes=tuple(_notes(a, b, moved, unlike, facts)),
     )
 
 
@@ -157,13 +164,33 @@ def _differing_facts(a: RunData, b: RunData) -> Iterator[FactDifference]:
             yield FactDifference(section, name, *values)
 
 
-def _notes(a: RunData, b: RunData, moved: list[str], facts: tuple[FactDifference, ...]) -> Iterator[str]:
+def _timed_unlike(a: RunData, b: RunData, shared: list[_Key]) -> dict[str, str]:
+    """Return the boards whose variants the two runs timed in different ways, with how, in words."""
+    trials = [[_by_factors(data)[key] for key in shared] for data in (a, b)]
+    boards = [{trial.board for trial in of_run if trial.measurement is not None} for of_run in trials]
+    unlike = {}
+    for board in sorted(set.intersection(*boards)):
+        one, other = (protocol_of(data, board) for data in (a, b))
+        if not one.is_like(other):
+            unlike[board] = f"variants were timed {one} in A and {other} in B"
+    return unlike
+
+
+def _notes(
+    a: RunData, b: RunData, moved: list[str], unlike: Mapping[str, str], facts: tuple[FactDifference, ...]
+) -> Iterator[str]:
     for run, data in zip(RUNS, (a, b), strict=True):
         pending = _name(data).pending
         if pending:
             yield f"Run {run} is not finished: {plural(pending, 'trial')} did not run yet."
     for board in moved:
         yield f"Times on {board} are not compared: it has another processor in B than in A."
+    for board, how in unlike.items():
+        if board not in moved:
+            yield (
+                f"Times on {board} are not compared: {how}. Run one of the two again with the timing of the "
+                "other."
+            )
     for fact in facts:
         if fact.name == "hostname" and fact.section not in moved:
             yield (
@@ -179,13 +206,16 @@ def _notes(a: RunData, b: RunData, moved: list[str], facts: tuple[FactDifference
 
 def _moods(board: str, a: RunData, b: RunData) -> Iterator[str]:
     """Say where a board was busier, or its clock another, in one run than in the other."""
-    loads = [_median_reading(data, board, "before", "load_1min") for data in (a, b)]
+    loads = [_median_reading(data, board, "before", lambda reading: reading.load_1min) for data in (a, b)]
     if loads[0] is not None and loads[1] is not None and abs(loads[0] - loads[1]) >= LOAD_APART:
         yield (
             f"{board} had a load of {loads[0]:.1f} before the trials of A and of {loads[1]:.1f} before those "
             "of B: times may differ by that alone."
         )
-    clocks = [_median_reading(data, board, "during", "cpu_freq_mhz") for data in (a, b)]
+    clocks = [
+        _median_reading(data, board, "during", lambda reading: believable_clock_mhz(reading.cpu_freq_mhz))
+        for data in (a, b)
+    ]
     if clocks[0] and clocks[1] and abs(clocks[1] / clocks[0] - 1) >= CLOCK_APART:
         yield (
             f"The cores of {board} ran at {clocks[0]:.0f} MHz in A and at {clocks[1]:.0f} MHz in B: "
@@ -193,13 +223,15 @@ def _moods(board: str, a: RunData, b: RunData) -> Iterator[str]:
         )
 
 
-def _median_reading(data: RunData, board: str, phase: str, name: str) -> float | None:
+def _median_reading(
+    data: RunData, board: str, phase: str, read: Callable[[Reading], float | None]
+) -> float | None:
     """Return the median of what was read of a board; None where it could not be read."""
     values = [
         value
         for trial in data.trials
         if trial.board == board
         for reading in trial.readings
-        if reading.phase == phase and (value := getattr(reading, name)) is not None
+        if reading.phase == phase and (value := read(reading)) is not None
     ]
     return median(values) if values else None

@@ -16,8 +16,8 @@ MEMORY_STALLED_SHARE = 0.01
 CLOCK_FALL = 0.1
 LOST_CORE_PER_S, LOST_CORE_TWICE = 50.0, 2
 OPEN_FOR_NS = 15_000_000_000
-COLDEST_C, HOTTEST_C = -40.0, 150.0
-"""What a processor at work can have; anything else is a sensor's mistake."""
+COLDEST_C, HOTTEST_C = 0.0, 150.0
+"""Between what a processor at work is; anything else is a sensor's mistake."""
 
 
 @dataclass(slots=True)
@@ -156,4 +156,4 @@ def _share(part_ns: int | None, whole_ns: int) -> float:
 
 def believable_temp_c(temp_c: float | None) -> float | None:
     """Return a temperature that a processor at work can have, None for any other."""
-    return temp_c if temp_c is not None and COLDEST_C < temp_c < HOTTEST_C and temp_c != 0 else None
+    return temp_c if temp_c is not None and COLDEST_C < temp_c < HOTTEST_C else None

@@ -134,8 +134,9 @@ class LabelComparison:
         Mean rank-biased overlap of the two rankings, 0..1.
     kendall_tau
         Mean Kendall tau over the union of the two top-5 sets, -1..1.
-    mcnemar_p
-        McNemar's exact test of right against wrong answers; None without labels.
+    mcnemar_p, mcnemar_p_corrected
+        McNemar's exact test of right against wrong answers, and the same after Holm, over all pairs that are
+        compared together; None without labels.
     """
 
     n: int
@@ -148,6 +149,7 @@ class LabelComparison:
     accuracy_a: float | None
     accuracy_b: float | None
     mcnemar_p: float | None
+    mcnemar_p_corrected: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,9 @@ class TimeComparison:
         In how many laps the two took turns; None where they were measured one after the other.
     floor
         The board's noise floor, a share: what the ratio of a variant to itself reaches; None: not measured.
+    paper_anova_p
+        The paper's own test, a one-way analysis of variance of the two lists of times by image, which were
+        measured one after the other; not corrected. No verdict goes by it. None: not defined.
     """
 
     ratio: float
@@ -193,6 +198,7 @@ class TimeComparison:
     differs: bool
     laps: int | None = None
     floor: float | None = None
+    paper_anova_p: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +212,10 @@ class Pair:
     a, b
         Trial ids; `a_value`, `b_value` are the factor's values there.
     labels, tensors, time
-        None where the outputs cannot be compared (`findings` says why); time is None also where a
-        board is emulated.
+        None where the outputs cannot be compared (`findings` says why); time is None also where `untimed`
+        says why.
+    untimed
+        Why the times are not compared, in words; empty where they are.
     """
 
     factor: str
@@ -218,6 +226,7 @@ class Pair:
     labels: LabelComparison | None
     tensors: TensorComparison | None
     time: TimeComparison | None
+    untimed: str = ""
 
 
 class FindingKind(StrEnum):

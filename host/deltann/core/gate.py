@@ -38,12 +38,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One pair, or one trial that measured nothing usable, held against the limits.
+    """One pair, its time that could not be judged, or a trial that measured nothing usable.
 
     Attributes
     ----------
     group
-        The pair's factor, `run` for a variant of two runs, `trial` for a trial by itself.
+        The pair's factor, `run` for a variant of two runs and for a run as a whole, `trial` for a trial by
+        itself.
     name
         What is judged, for people.
     sentences
@@ -67,7 +68,8 @@ class Gate:
     pairs, timed
         How many pairs were judged, and how many of them by their times.
     notes
-        What else is to know: what is only in one of two runs, what differs between them.
+        What else is to know: boards whose noise was not measured, what is only in one of two runs, what
+        differs between them.
     """
 
     run: str

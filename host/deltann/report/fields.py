@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deltann.core.comparison import Comparison, Finding, Flip, Pair, TrialSummary
-from deltann.core.factorial import Factorial, Term
+from deltann.core.factorial import Factorial, LeftOut, Source, Term
 from deltann.core.factors import BOARD_FACTOR, FACTORS
 from deltann.core.model import LabelSpace
 from deltann.core.record import Measurement
@@ -45,8 +45,10 @@ class _Flip:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """A term, or one that the grid cannot show."""
+
     of: Factorial
-    term: Term
+    term: Term | LeftOut
 
 
 def _field(name: str, kind: str, meaning: str, value: Callable[[Any], Any], unit: str = "") -> Field:
@@ -158,7 +160,8 @@ PAIR_FIELDS = (
     _part("labels", "kendall_tau", "float64", "mean Kendall tau, -1 to 1"),
     _part("labels", "accuracy_a", "float64", "share answered right by a"),
     _part("labels", "accuracy_b", "float64", "share answered right by b"),
-    _part("labels", "mcnemar_p", "float64", "p-value of McNemar's exact test"),
+    _part("labels", "mcnemar_p", "float64", "p-value of McNemar's exact test, not corrected"),
+    _part("labels", "mcnemar_p_corrected", "float64", "the same after Holm, over all pairs"),
     _part("tensors", "identical_share", "float64", "share of images with the same bytes"),
     _part("tensors", "max_abs", "float64", "largest absolute difference"),
     _part("tensors", "mean_abs", "float64", "mean absolute difference"),
@@ -177,6 +180,14 @@ PAIR_FIELDS = (
         "time", "laps", "int64", "laps in which the two took turns; null: measured one by one", "time_laps"
     ),
     _part("time", "floor", "float64", "noise floor of the board, a share", "time_floor"),
+    _part(
+        "time",
+        "paper_anova_p",
+        "float64",
+        "p-value of the paper's one-way analysis of variance of the images' times, not corrected",
+        "time_paper_anova_p",
+    ),
+    _field("untimed", "string", "why the times are not compared", lambda item: item.pair.untimed or None),
 )
 
 FLIP_FIELDS = (
@@ -205,7 +216,13 @@ FINDING_FIELDS = (
 
 
 def _term(name: str, kind: str, meaning: str) -> Field:
-    return _field(name, kind, meaning, lambda row: getattr(row.term, name))
+    return _field(name, kind, meaning, lambda row: getattr(row.term, name, None))
+
+
+def _source(row: _Row) -> str:
+    if isinstance(row.term, Term):
+        return row.term.source.value
+    return (Source.MAIN if len(row.term.factors) == 1 else Source.INTERACTION).value
 
 
 EFFECT_FIELDS = (
@@ -215,9 +232,7 @@ EFFECT_FIELDS = (
     _field("unit", "string", "what is repeated: lap or image", lambda row: row.of.unit.value),
     _field("units", "int64", "how often", lambda row: row.of.units),
     _field("reference", "string", "trial whose labels are the measure", lambda row: row.of.reference),
-    _field(
-        "source", "string", "main, interaction, higher, units or residual", lambda row: row.term.source.value
-    ),
+    _field("source", "string", "main, interaction, higher, units or residual", _source),
     _field("factors", "string", "one factor or two", lambda row: " ".join(row.term.factors) or None),
     _term("within", "string", "the factor that decides whether a trial has this one"),
     _term("df", "int64", "degrees of freedom"),
@@ -228,6 +243,12 @@ EFFECT_FIELDS = (
     _term("p_value", "float64", "of F, not corrected"),
     _term("robust_share", "float64", "share of the spread between the trials' medians"),
     _term("robust_p", "float64", "by sign flips on ranks"),
+    _field(
+        "left_out",
+        "string",
+        "why the grid cannot show this term",
+        lambda row: row.term.reason if isinstance(row.term, LeftOut) else None,
+    ),
 )
 
 FIELDS: dict[str, tuple[Field, ...]] = {
@@ -279,8 +300,8 @@ def _findings(_data: RunData, comparison: Comparison) -> Iterator[Finding]:
 
 def _effects(_data: RunData | None, comparison: Comparison) -> Iterator[_Row]:
     for found in comparison.factorial:
-        for term in found.terms:
-            yield _Row(found, term)
+        yield from (_Row(found, term) for term in found.terms)
+        yield from (_Row(found, left) for left in found.left_out)
 
 
 def _class_name(item: _Flip, class_index: int) -> str:

@@ -82,7 +82,7 @@ def _accuracy(labels: LabelComparison) -> str | None:
 
 
 def _mcnemar(labels: LabelComparison) -> str | None:
-    return None if labels.mcnemar_p is None else format_p_value(labels.mcnemar_p)
+    return None if labels.mcnemar_p_corrected is None else format_p_value(labels.mcnemar_p_corrected)
 
 
 def _steps(max_ulp: int | None) -> str:
@@ -133,7 +133,7 @@ MEASURES = (
             ),
             Measure(
                 "McNemar",
-                "exact test: a small p says that one of the two is right more often",
+                "exact test: a small p says that one of the two is right more often; after Holm",
                 _of_labels(_mcnemar),
             ),
         ),

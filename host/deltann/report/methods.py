@@ -13,7 +13,7 @@ from deltann.core.format import format_number, format_share, plural
 from deltann.core.run_data import RunData, TrialResult
 from deltann.core.words import enumerate_words
 from deltann.report.protocol import measured_again_words, protocol_words
-from deltann.report.turns import board_words, counts_words, measuring, noise_floors
+from deltann.report.turns import board_words, counts_words, measuring, noise_floors, noise_words
 
 _TOOLS = ("python", "apache-tvm", "numpy", "scipy")
 _MACHINE = ("cpu", "cores", "memory", "os", "kernel")
@@ -118,6 +118,7 @@ def _turns(data: RunData, comparison: Comparison) -> Iterator[str]:
         again = measured_again_words(here)
         yield f"Of {plural(len(here), 'block')}, {counts_words(counts)}{again}."
         yield board_words(data, end, floors.get(end.board))
+        yield from noise_words(comparison, end.board)
 
 
 def _pairs(_data: RunData, comparison: Comparison) -> Iterator[str]:
@@ -129,8 +130,12 @@ def _pairs(_data: RunData, comparison: Comparison) -> Iterator[str]:
         f"{factor} times the rounding noise of these outputs, which follows from their type and size; else "
         "it is a near-tie."
     )
-    if any(pair.labels and pair.labels.mcnemar_p is not None for pair in comparison.pairs):
-        yield "Accuracies were compared by McNemar's exact test."
+    tested = sum(pair.labels is not None and pair.labels.mcnemar_p is not None for pair in comparison.pairs)
+    if tested:
+        yield (
+            "Accuracies were compared by McNemar's exact test, corrected after Holm for "
+            f"{plural(tested, 'pair')}."
+        )
 
 
 def _times(_data: RunData, comparison: Comparison) -> Iterator[str]:

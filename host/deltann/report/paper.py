@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deltann.core.comparison import Comparison, Pair, TrialSummary
-from deltann.core.factorial import Factorial
+from deltann.core.factorial import Factorial, LeftOut, Term
 from deltann.core.format import (
     MISSING,
     cause_words,
@@ -187,11 +187,20 @@ def number_columns(trials: Sequence[TrialSummary]) -> Columns:
 
 
 def factorial_table(found: Factorial) -> PaperTable:
-    """Return a table of what explains a response."""
+    """Return a table of what explains a response, and of what cannot be told with its reason."""
+
+    def of_term(show: Callable[[Term], str]) -> Callable[[Term | LeftOut], str]:
+        return lambda term: show(term) if isinstance(term, Term) else MISSING
+
+    def reason(term: Term | LeftOut) -> str:
+        return term.reason if isinstance(term, LeftOut) else MISSING
+
     columns: Columns = {"term": (lambda term: term_name(term, found), False)}
-    columns |= {column.name: (column.show, True) for column in TERM_COLUMNS}
+    columns |= {column.name: (of_term(column.show), True) for column in TERM_COLUMNS}
+    columns |= {"left out": (reason, False)}
     remainder = [term for term in found.terms if not term.factors]
-    return make_table(found.response.value, factorial_title(found), columns, [*found.effects(), *remainder])
+    rows = [*found.effects(), *found.left_out, *remainder]
+    return make_table(found.response.value, factorial_title(found), columns, rows)
 
 
 def pair_columns(comparison: Comparison) -> Columns:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deltann.core.comparison import Comparison
-from deltann.core.factorial import Factorial, Response, Source, Term, Unit
+from deltann.core.factorial import Factorial, LeftOut, Response, Source, Term, Unit
 from deltann.core.format import MISSING, format_number, format_p_value, format_share, plural
 
 _RESPONSES = {Response.TIME: "the time of one run", Response.DISAGREEMENT: "labels unlike the reference"}
@@ -59,8 +59,10 @@ def factorial_title(found: Factorial) -> str:
     return f"What explains {_RESPONSES[found.response]}, over {units_word(found)}"
 
 
-def term_name(term: Term, found: Factorial) -> str:
+def term_name(term: Term | LeftOut, found: Factorial) -> str:
     """Return a term's name for people."""
+    if isinstance(term, LeftOut):
+        return " \u00d7 ".join(term.factors)
     if term.factors:
         return f"{term.name} (within {term.within})" if term.within else term.name
     return {
@@ -72,7 +74,7 @@ def term_name(term: Term, found: Factorial) -> str:
 
 def factorial_remarks(found: Factorial) -> str:
     """Return what the reader of the table has to know, in sentences."""
-    left = [f"{' × '.join(one.factors)} is left out: {one.reason}." for one in found.left_out]  # noqa: RUF001
+    left = [f"{term_name(one, found)} is left out: {one.reason}." for one in found.left_out]
     return " ".join(filter(None, (found.note, *left)))
 
 

@@ -81,7 +81,7 @@ def describe_turns(data: RunData, comparison: Comparison) -> list[BoardTurns]:
     return [
         BoardTurns(
             end.board,
-            board_words(data, end, floors.get(end.board)),
+            " ".join((board_words(data, end, floors.get(end.board)), *noise_words(comparison, end.board))),
             tuple(_worths(data, end.board)),
             tuple(_soaked(data, end.board)),
         )
@@ -123,6 +123,14 @@ def noise_floors(comparison: Comparison) -> dict[str, float]:
         for pair in comparison.pairs
         if pair.time is not None and pair.time.floor is not None
     }
+
+
+def noise_words(comparison: Comparison, board: str) -> Iterator[str]:
+    """Return that the noise of a board was not measured, where pairs were compared without it."""
+    here = {trial.trial_id for trial in comparison.trials if trial.board == board}
+    times = [pair.time for pair in comparison.pairs if {pair.a, pair.b} <= here and pair.time is not None]
+    if any(time.laps is not None and time.floor is None for time in times):
+        yield "The noise of this board was not measured."
 
 
 def precision_words(end: TimingEnd, floor: float | None) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from deltann.compare.times import TOO_FEW_LAPS
 from deltann.core.comparison import Comparison, Pair, TimeComparison, TrialSummary
 from deltann.core.format import (
     cause_words,
@@ -206,6 +207,9 @@ def _time_sentence(data: RunData, comparison: Comparison) -> str:
     times = format_plain(_times_as_long(tested, fastest, slowest))
     place = f"On {fastest.board}, where times differ most, the" if len(boards) > 1 else "The"
     text = f"{place} fastest, {fastest.label}, {took}; the slowest, {slowest.label}, {times} times as long"
+    untested = sum(pair.untimed == TOO_FEW_LAPS for pair in comparison.pairs)
+    if untested and not tested:
+        return f"{text}. No pair was tested by time: {TOO_FEW_LAPS}."
     for pair in tested:
         if {pair.a, pair.b} == {fastest.trial_id, slowest.trial_id} and pair.time:
             low, high = (

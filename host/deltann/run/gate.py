@@ -1,13 +1,14 @@
 """The gate of a CI: a run by itself, or against an earlier run of the same study."""
 
 from deltann.compare.comparison import NO_VALUE, has_reference
-from deltann.compare.gate import judge_pairs
+from deltann.compare.gate import RUN_GROUP, judge_pairs
 from deltann.core.comparison import Pair
 from deltann.core.errors import StudyError
 from deltann.core.format import plural
 from deltann.core.gate import Baseline, Gate, Judgement, Limits, Outcome
 from deltann.core.place import Place
 from deltann.core.run_data import RunData
+from deltann.core.two_runs import RUNS
 from deltann.core.words import suggest
 from deltann.run.analysis import analyse, analyse_two
 
@@ -50,7 +51,7 @@ def gate_run(path: Place, limits: Limits, *, factor: str | None = None, baseline
         _check_references(pairs)
     judged = judge_pairs(data, comparison, limits, wanted)
     judgements = (*_unfinished(data.planned_trials - len(data.trials)), *judged.judgements)
-    return Gate(str(path), None, limits, judgements, judged.pairs, judged.timed)
+    return Gate(str(path), None, limits, judgements, judged.pairs, judged.timed, judged.notes)
 
 
 def gate_against(path: Place, baseline: Place, limits: Limits) -> Gate:
@@ -66,10 +67,11 @@ def gate_against(path: Place, baseline: Place, limits: Limits) -> Gate:
     found = analyse_two(baseline, path)
     baselines = {pair.b: pair.a for pair in found.comparison.pairs}
     judged = judge_pairs(found.data, found.comparison, limits, lambda _: True, baselines)
-    judgements = (*_unfinished(found.b.pending), *judged.judgements)
+    lacking = _lacking(found.only_trials[RUNS[0]])
+    judgements = (*_unfinished(found.b.pending), *judged.judgements, *lacking)
     names = f"A is the baseline, {baseline}; B is the run, {path}."
     between = () if limits.max_slowdown is None else (_BETWEEN,)
-    notes = (names, *between, *found.limits(), *(f"{fact}." for fact in found.facts))
+    notes = (names, *between, *judged.notes, *found.limits(), *(f"{fact}." for fact in found.facts))
     return Gate(str(path), str(baseline), limits, judgements, judged.pairs, judged.timed, notes)
 
 
@@ -108,4 +110,9 @@ def _unfinished(pending: int) -> tuple[Judgement, ...]:
     if pending <= 0:
         return ()
     text = f"{plural(pending, 'trial')} of the plan did not run yet."
-    return (Judgement("run", "all trials have run", Outcome.FAILED, (text,)),)
+    return (Judgement(RUN_GROUP, "all trials have run", Outcome.FAILED, (text,)),)
+
+
+def _lacking(names: tuple[str, ...]) -> tuple[Judgement, ...]:
+    text = "The baseline has this variant, the run has no trial of it."
+    return tuple(Judgement(RUN_GROUP, name, Outcome.SKIPPED, (text,)) for name in names)

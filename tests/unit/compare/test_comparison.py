@@ -56,6 +56,23 @@ def test_equal_trials_are_found_equal():
     assert found.findings == ()
 
 
+def test_accuracies_of_all_pairs_are_corrected_together():
+    right = np.eye(4, dtype=np.float32)[np.zeros(8, int)]
+    wrong = np.roll(right, 1, axis=1)
+    found = compare(
+        result("p", measured(right)),
+        result("q", measured(wrong), level="O2"),
+        result("r", measured(right), level="O3"),
+        classes=[0] * 8,
+    )
+    raw = {(pair.a, pair.b): pair.labels.mcnemar_p for pair in found.pairs}
+    corrected = {(pair.a, pair.b): pair.labels.mcnemar_p_corrected for pair in found.pairs}
+    assert raw == {("p", "q"): 2 / 2**8, ("p", "r"): 1.0, ("q", "r"): 2 / 2**8}
+    assert corrected == {("p", "q"): 6 / 2**8, ("p", "r"): 1.0, ("q", "r"): 6 / 2**8}
+    bare = compare(result("p", measured(right)), result("q", measured(right), level="O2"))
+    assert bare.pairs[0].labels.mcnemar_p_corrected is None
+
+
 def test_trials_are_summarized():
     latencies = np.arange(1, 17) * 1e6
     (trial,) = compare(
@@ -128,8 +145,8 @@ def test_differences_of_time_are_told_the_largest_first():
         result("q", measured(base(40), drawn(2, 1.2e7, 40)), level="O1"),
         result("r", measured(base(40), drawn(3, 4e6, 40)), level="O3"),
     )
-    assert kinds(found) == [FindingKind.TIME] * 3
-    assert [f.trials for f in found.findings] == [("q", "r"), ("p", "r"), ("p", "q")]
+    assert kinds(found) == [*[FindingKind.TIME] * 3, FindingKind.PRECISION]
+    assert [f.trials for f in found.findings[:3]] == [("q", "r"), ("p", "r"), ("p", "q")]
     assert "takes 0.399 times as long as tvm/onnx/O0/1" in found.findings[1].text
     assert "median 3.99 ms against 10.0 ms" in found.findings[1].text
 
@@ -246,7 +263,7 @@ def test_seconds_are_told_in_seconds_and_no_p_value_is_zero():
         result("p", measured(base(400), drawn(1, 1.1e9, 400))),
         result("q", measured(base(400), drawn(2, 2.13e9, 400)), level="O1"),
     )
-    (time,) = found.findings
+    time, _ = found.findings
     assert "median 2.13 s against 1.10 s" in time.text
     assert time.text.endswith("corrected p < 1e-16).")
 

@@ -304,6 +304,80 @@ def test_disagreement_has_the_share_of_every_two_values_with_an_interval():
     )
 
 
+def with_answers(*outputs):
+    """Four trials of two levels and two numbers of threads, with these outputs."""
+    trials = [
+        make.result(f"{level}-{threads}", make.measured(own), level=level, threads=threads)
+        for (level, threads), own in zip(
+            [(level, threads) for level in ("O0", "O3") for threads in ("1", "2")], outputs, strict=True
+        )
+    ]
+    answers = [answers_of(trial.measurement.outputs, 0) for trial in trials]
+    return explain_disagreement(trials, answers, reference_trial(trials), 0)
+
+
+RIGHT = np.eye(4, dtype=np.float32)[np.arange(40) % 4]
+FLIPPED = np.concatenate([np.roll(RIGHT[:10], 1, axis=1), RIGHT[10:]])
+
+
+def gaps(outputs, first):
+    """The outputs, not a number from an image on."""
+    changed = outputs.copy()
+    changed[first:] = np.nan
+    return changed
+
+
+def test_a_trial_without_numbers_does_not_hide_what_another_flips():
+    found = with_answers(RIGHT, gaps(RIGHT, 0), FLIPPED, FLIPPED)
+    assert (found.units, found.trials) == (40, ("O0-1", "O3-1", "O3-2"))
+    level = next(term for term in found.terms if term.factors == ("level",))
+    assert level.p_value < 0.001
+    assert found.note.startswith("1 trial took part in too few images and is left out.")
+    assert "All labels" not in found.note
+
+
+def test_images_that_a_trial_did_not_answer_are_left_out_with_their_number():
+    found = with_answers(RIGHT, gaps(RIGHT, 36), FLIPPED, FLIPPED)
+    assert (found.units, len(found.trials)) == (36, 4)
+    assert found.note == "Only 36 of 40 images take part: the others lack some trial."
+    mostly = with_answers(RIGHT, gaps(RIGHT, 4), FLIPPED, FLIPPED)
+    assert (mostly.units, len(mostly.trials)) == (40, 3), "one with a tenth of the images takes no other's"
+
+
+def test_a_reference_without_answers_is_said():
+    found = with_answers(gaps(RIGHT, 0), RIGHT, FLIPPED, FLIPPED)
+    assert (found.terms, found.reference) == ((), "O0-1")
+    assert found.note.startswith("The reference trial gives NaN or infinite outputs for half of the images")
+
+
+def laps_without(missed, laps=20):
+    """What explains the times of four trials, each without some laps."""
+    trials = trials_of()
+    blocks = [
+        lap_block(trial.trial_id, lap, [10 + lap, 11])
+        for lap in range(laps)
+        for trial in trials
+        if lap not in missed.get(trial.trial_id, ())
+    ]
+    return explain_times(trials, timings_of(trials), blocks, 0)
+
+
+def test_laps_that_some_trial_lacks_are_counted():
+    found = laps_without({"O3-2": {1, 2}, "O3-1": {2, 7}})
+    assert (found.units, len(found.trials)) == (17, 4)
+    assert found.note == "Only 17 of 20 laps take part: the others lack some trial."
+
+
+def test_the_trials_that_missed_most_go_before_all_laps_do():
+    found = laps_without({"O3-2": set(range(9)), "O0-2": set(range(9, 17)), "O0-1": {17}})
+    assert found.unit is Unit.LAP
+    assert (found.units, found.trials) == (11, ("O0-1", "O0-2", "O3-1"))
+    assert found.note.startswith(
+        "1 trial missed the most laps and is left out: too few laps have all trials. "
+        "Only 11 of 20 laps take part"
+    )
+
+
 def test_where_all_labels_agree_there_is_nothing_to_explain():
     found = compare_run(make.run_data(*trials_of()), Thresholds()).factorial
     assert [one.response for one in found] == [Response.TIME, Response.DISAGREEMENT]

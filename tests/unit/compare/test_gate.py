@@ -102,9 +102,34 @@ def test_the_baseline_decides_which_way_a_pair_is_read():
 def test_emulated_boards_are_never_judged_by_time():
     trials = trial("a", emulated=True), trial("b", time=9.0, level="O3", emulated=True)
     judged = judge(*trials, limits=Limits(max_slowdown=0.03))
-    assert outcomes(judged) == [("level", "passed")]
-    assert judged.judgements[0].sentences == ("Not judged by time: the board is emulated.",)
+    assert outcomes(judged) == [("level", "passed"), ("level", "skipped"), ("run", "failed")]
+    labels, time, nothing = judged.judgements
+    assert labels.sentences == ()
+    assert time.name == f"{labels.name}, time"
+    assert time.sentences == ("Not judged by time: the board is emulated.",)
+    assert nothing.sentences == (
+        "A slow-down was to be judged, and no pair could be judged by time: the board is emulated.",
+    )
     assert judged.timed == 0
+    assert outcomes(judge(*trials)) == [("level", "passed")], "where no time was asked for, all was judged"
+
+
+def test_a_pair_without_times_is_skipped_beside_pairs_that_have_some():
+    emulated = (trial("c", board="far", emulated=True), trial("d", level="O3", board="far", emulated=True))
+    judged = judge(trial("a"), trial("b", level="O3"), *emulated, limits=Limits(max_slowdown=0.5))
+    assert "failed" not in [outcome for _, outcome in outcomes(judged)]
+    assert judged.timed == 1
+    skipped = [one.name for one in judged.judgements if one.outcome is Outcome.SKIPPED]
+    assert "tvm/onnx/O0/1 on far → tvm/onnx/O3/1 on far, time" in skipped
+
+
+def test_a_gate_that_judges_times_says_once_that_noise_was_not_measured():
+    trials = trial("a"), trial("b", level="O3"), trial("c", level="O4")
+    judged = judge(*trials, limits=Limits(max_slowdown=0.5))
+    assert judged.notes == (
+        "The noise of local was not measured: a slow-down may be what the machine does by itself.",
+    )
+    assert judge(*trials).notes == ()
 
 
 def test_a_failed_trial_fails_once_and_its_pairs_are_skipped():

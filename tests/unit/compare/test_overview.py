@@ -143,6 +143,18 @@ def test_a_trial_without_numbers_does_not_take_the_images_of_the_others():
     assert overview.runs[1].unlike[-1] is None
 
 
+def test_images_without_an_answer_of_some_trial_are_counted():
+    outputs = RIGHT.copy()
+    outputs[-2:] = np.nan
+    gappy = make.result("gappy", make.measured(outputs), level="O4")
+    large = model_run("large", changed=[("O3", "1")])
+    found = look_over(model_run("small"), replace(large, trials=(*large.trials, gappy))).explained(
+        Response.DISAGREEMENT
+    )
+    assert (found.units, len(found.trials)) == (COUNT - 2, 9)
+    assert f"Only {COUNT - 2} of {COUNT} images take part: the others lack some trial." in found.note
+
+
 def test_the_same_images_in_another_order_are_the_same_images():
     large = model_run("large")
     order = np.arange(COUNT)[::-1]

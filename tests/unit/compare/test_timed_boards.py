@@ -24,9 +24,10 @@ def block(lap, latency_ns, *, clock=None, temp=None, **changes):
     return replace(Block(place, 0, (int(latency_ns),), reading=reading), **changes)
 
 
-def texts(ended, blocks=()):
-    trial = make.result("t", make.measured(np.eye(4, dtype=np.float32)))
-    found = timing_findings(replace(make.run_data(trial), blocks=tuple(blocks), timings=(ended,)))
+def texts(ended=None, blocks=(), readings=()):
+    trial = make.result("t", make.measured(np.eye(4, dtype=np.float32)), readings=tuple(readings))
+    ends = () if ended is None else (ended,)
+    found = timing_findings(replace(make.run_data(trial), blocks=tuple(blocks), timings=ends))
     assert all(one.severity is Severity.NOTE and one.trials == ("t",) for one in found)
     return [(one.kind, one.text) for one in found]
 
@@ -47,6 +48,16 @@ def texts(ended, blocks=()):
             "local did not reach the precision of ± 3 % within 60.0 s: 2 laps were too few to tell how well "
             "times are known.",
         ),
+        (
+            end(precision=0.02, laps=7),
+            "local came to 7 laps within 60.0 s, fewer than the 20 that were asked for: ratios of times are "
+            "known to ± 2 %.",
+        ),
+        (
+            end(TimingEndKind.FAILED, precision=0.02, laps=7),
+            "local came to 7 laps before its timing ended, fewer than the 20 that were asked for: ratios of "
+            "times are known to ± 2 %.",
+        ),
     ],
 )
 def test_a_precision_that_was_not_reached_is_said_in_one_sentence(ended, sentence):
@@ -66,8 +77,43 @@ def test_a_temperature_that_cannot_be_is_said():
     ((kind, text),) = texts(REACHED, blocks)
     assert kind is FindingKind.SENSOR
     assert text.startswith(
-        "The thermometer of local read 0 °C in 3 of 9 blocks, which no processor at work has"
+        "The thermometer of local read 0 °C in 3 of 9 readings, which no processor at work has"
     )
+
+
+@pytest.mark.parametrize(
+    ("lies", "said"),
+    [
+        ({"temp_c": -20.0}, "The thermometer of local read -20 °C in 1 of 2 readings"),
+        ({"gpu_temp_c": -0.5}, "The GPU's thermometer of local read -0.5 °C in 1 of 2 readings"),
+        ({"cpu_freq_mhz": 0.0}, "The clock of local read 0 MHz in 1 of 2 readings"),
+        ({"gpu_freq_mhz": -1.0}, "The GPU's clock of local read -1 MHz in 1 of 2 readings"),
+        ({"gpu_freq_mhz": 0.0, "gpu_load_percent": 90.0}, "The GPU's clock of local read 0 MHz"),
+    ],
+)
+def test_every_sensor_that_lies_is_said_once_without_turns_as_with_them(lies, said):
+    right = Reading("before", 0, cpu_freq_mhz=900.0, temp_c=40.0, gpu_freq_mhz=500.0, gpu_temp_c=41.0)
+    for found in (
+        texts(readings=(right, replace(right, **lies))),
+        texts(
+            blocks=[block(0, 1e6), replace(block(1, 1e6), reading=replace(right, **lies))], readings=[right]
+        ),
+    ):
+        ((kind, text),) = found
+        assert kind is FindingKind.SENSOR
+        assert text.startswith(said)
+        assert text.endswith("these readings are not used.")
+
+
+def test_a_gpu_at_rest_may_have_its_clock_off():
+    assert texts(readings=[Reading("during", 0, gpu_freq_mhz=0.0, gpu_load_percent=0.0)]) == []
+
+
+def test_a_run_that_was_cut_off_has_its_lying_clock_told_as_well():
+    slow = [block(lap, 2e6 if lap >= 20 else 1e6, clock=2445.0) for lap in range(40)]
+    ((kind, text),) = texts(blocks=slow)
+    assert kind is FindingKind.SENSOR
+    assert text.startswith("The clock of local read 2445 MHz throughout")
 
 
 def test_a_clock_that_stands_still_while_the_speed_changes_is_said():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import mannwhitneyu, wilcoxon
+from scipy.stats import f_oneway, mannwhitneyu, wilcoxon
 
 from deltann.compare.times import Timing, compare_times, holm
 from deltann.core.comparison import Thresholds
@@ -133,6 +133,16 @@ def test_rounds_of_an_input_stay_together():
     repeated = compare(Timing(inputs, a), Timing(inputs, b))
     assert repeated.p_value == once.p_value  # repeating a run adds no evidence
     assert repeated.ci95 == pytest.approx(once.ci95)
+
+
+def test_the_papers_own_test_stands_beside_it():
+    a, b = draw(1, 60).reshape(30, 2), draw(2, 60, median_ns=1.02e7).reshape(30, 2)
+    inputs = np.arange(30, dtype=np.int32)
+    found = compare(Timing(inputs, a), Timing(inputs, b))
+    assert found.paper_anova_p == pytest.approx(f_oneway(a.mean(axis=1), b.mean(axis=1)).pvalue)
+    constant = timing(np.full(20, 5.0))
+    assert compare(constant, constant).paper_anova_p is None
+    assert compare(constant, timing(np.full(20, 6.0))).paper_anova_p == 0
 
 
 def test_single_runs_cannot_be_compared():

@@ -11,8 +11,10 @@ from compare_makers import measured, result, run_data
 from deltann.compare.comparison import compare_run
 from deltann.compare.gate import judge_pairs
 from deltann.compare.laps import PART_LAPS, PARTS, compare_apart
+from deltann.compare.times import TOO_FEW_LAPS
 from deltann.compare.two_runs import compare_runs
-from deltann.core.comparison import Thresholds
+from deltann.core.block import Verdict
+from deltann.core.comparison import FindingKind, Severity, Thresholds
 from deltann.core.gate import Limits, Outcome
 
 OUTPUTS = np.eye(8, dtype=np.float32)
@@ -104,6 +106,66 @@ def test_a_part_of_a_side_is_the_unit_and_its_movement_the_floor():
     assert compare_apart(side[: PARTS * PART_LAPS - 1], side, 3) is None
 
 
+def invalid(trial, **changes):
+    return laps(trial, verdict=Verdict.INVALID, **changes)
+
+
+def slow_trials():
+    """Trials of which the second took five times as long, one after the other."""
+    return (
+        result("a", measured(OUTPUTS, np.full(8, 50_000_000)), level="O0"),
+        result("b", measured(OUTPUTS, np.full(8, 250_000_000)), level="O3"),
+    )
+
+
+def test_where_no_lap_counts_what_was_measured_one_after_the_other_does_not_stand_in():
+    data = replace(timed(*laps("a"), *invalid("b")), trials=slow_trials())
+    comparison = compare_run(data, Thresholds())
+    (pair,) = comparison.pairs
+    assert (pair.time, pair.untimed) == (None, TOO_FEW_LAPS)
+    (finding,) = (found for found in comparison.findings if found.kind is FindingKind.PRECISION)
+    assert finding.severity is Severity.WARNING
+    assert finding.trials == ("a", "b")
+    assert finding.text.startswith(f"Times of that pair are not compared: {TOO_FEW_LAPS}.")
+
+
+def test_a_trial_beside_others_that_took_turns_is_not_compared_without_any():
+    assert pair_of(replace(timed(*laps("a")), trials=slow_trials())).time is None
+
+
+def test_a_gate_is_not_closed_by_times_that_nobody_judged_but_by_there_being_none():
+    data = replace(timed(*invalid("a"), *invalid("b")), trials=slow_trials())
+    found = judge_pairs(data, compare_run(data, Thresholds()), Limits(max_slowdown=0.03), lambda _: True)
+    assert [one.outcome for one in found.judgements] == [Outcome.PASSED, Outcome.SKIPPED, Outcome.FAILED]
+    assert found.judgements[1].sentences == (f"Not judged by time: {TOO_FEW_LAPS}.",)
+    assert TOO_FEW_LAPS in found.judgements[2].sentences[0]
+
+
+def test_a_difference_beyond_no_known_floor_says_so():
+    noise = "the noise of this board was not measured"
+    quiet = laps("a", 1.0, 0.001, seed=5, twin=True)
+    for blocks, said in (((), True), (quiet, False)):
+        found = compare_run(timed(*laps("a"), *laps("b", 1.1), *blocks), Thresholds()).findings
+        (text,) = (one.text for one in found if one.kind is FindingKind.TIME)
+        assert (noise in text) is said
+
+
+def test_a_run_without_turns_says_once_that_its_noise_is_not_known():
+    trials = [
+        result(f"{level}{threads}", measured(OUTPUTS, np.full(8, ms * 1e6)), level=level, threads=threads)
+        for level, ms in (("O0", 50), ("O3", 20))
+        for threads in ("1", "2")
+    ]
+    found = compare_run(run_data(*trials), Thresholds()).findings
+    assert [one.kind for one in found] == [FindingKind.TIME, FindingKind.TIME, FindingKind.PRECISION]
+    assert found[2].text.startswith(
+        "The noise of local was not measured: variants were timed one after the other"
+    )
+    assert not any("noise" in one.text for one in found[:2])
+    same = compare_run(run_data(*trials[:2]), Thresholds()).findings
+    assert same == (), "where no difference is told, there is nothing to say"
+
+
 def judged(data, limit):
     comparison = compare_run(data, Thresholds())
     (judgement,) = judge_pairs(data, comparison, Limits(max_slowdown=limit), lambda _: True).judgements
@@ -111,6 +173,6 @@ def judged(data, limit):
 
 
 def test_a_gate_closes_only_beyond_the_noise_floor():
-    assert judged(timed(*laps("a"), *laps("b", 1.05)), 0.03).outcome is Outcome.FAILED
+    assert judged(timed(*laps("a"), *laps("b", 1.05)), 0.03).outcome is Outcome.FAILED, "no floor is known"
     noisy = laps("a", 1.0, 0.3, seed=5, twin=True)
     assert judged(timed(*laps("a"), *laps("b", 1.05), *noisy), 0.03).outcome is Outcome.PASSED

@@ -2,15 +2,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from block_makers import STEADY, block
 from compare_makers import measured, result, run_data
 
 from deltann.compare.aligned import choose_samples
 from deltann.compare.two_runs import compare_runs
+from deltann.core.block import Phase, TimingEnd, TimingEndKind
 from deltann.core.comparison import FindingKind, Thresholds
 from deltann.core.errors import StudyError
 from deltann.core.model import LabelSpace, Recipe
 from deltann.core.record import Reading
 from deltann.core.run_data import EnvironmentFact
+from deltann.core.timing import Timing, TimingState
 
 LIMITS = Thresholds()
 OUTPUTS = np.random.default_rng(3).normal(size=(12, 4)).astype(np.float32) * 3
@@ -129,6 +132,7 @@ def test_times_of_another_processor_are_not_compared(fact, tested, words):
         ((0.2, 5.7), (2900, 2900), ["had a load of 0.2 before the trials of A and of 5.7 before those of B"]),
         ((0.2, 0.2), (2900, 1800), ["ran at 2900 MHz in A and at 1800 MHz in B"]),
         ((None, 5.7), (None, 1800), []),
+        ((0.2, 0.2), (0, 1800), []),
     ],
 )
 def test_a_busier_board_and_another_clock_are_told(before, during, words):
@@ -145,6 +149,56 @@ def test_a_busier_board_and_another_clock_are_told(before, during, words):
     notes = compare_runs(a, b, LIMITS).notes
     assert len(notes) == len(words)
     assert all(text in note for text, note in zip(words, notes, strict=True))
+
+
+def turning(*blocks, **protocol):
+    """The run, its variants timed in turns; without a protocol as if it had been cut off."""
+    blocks = blocks or tuple(block("t", lap) for lap in range(30))
+    ends = [TimingEnd("local", Timing(**protocol), TimingEndKind.PRECISION, 0.01, 30, 9.0, 0.1)]
+    return run(blocks=blocks, timings=tuple(ends if protocol else ()))
+
+
+WARM = turning(state=TimingState.WARM)
+COLD = turning(state=TimingState.COLD)
+COLD_BLOCKS = tuple(block("t", lap, launch=STEADY) for lap in range(30))
+SOAKED_BLOCKS = (block("t", 0, phase=Phase.SOAK), *(block("t", lap) for lap in range(30)))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "words"),
+    [
+        (WARM, WARM, None),
+        (
+            WARM,
+            COLD,
+            "in turns (warm, one image again and again) in A and in turns (cold, one image again and again) "
+            "in B",
+        ),
+        (WARM, run(), "in turns (warm, one image again and again) in A and one after the other in B"),
+        (
+            WARM,
+            turning(state=TimingState.WARM, every_input=True),
+            "(warm, one image again and again) in A and in turns (warm, through the data set) in B",
+        ),
+        (WARM, turning(), None),
+        (turning(*COLD_BLOCKS), COLD, None),
+        (turning(*COLD_BLOCKS), WARM, "in turns (cold) in A and in turns (warm, one image again"),
+        (turning(*SOAKED_BLOCKS), WARM, "in turns (soaked) in A and in turns (warm, one image again"),
+    ],
+)
+def test_times_of_two_ways_of_timing_are_not_compared(a, b, words):
+    found = compare_runs(a, b, LIMITS)
+    (pair,) = found.comparison.pairs
+    assert pair.labels is not None
+    if words is None:
+        assert found.notes == ()
+        assert pair.time is not None
+        return
+    (note,) = found.notes
+    assert note.startswith("Times on local are not compared: variants were timed ")
+    assert words in note
+    assert note.endswith("Run one of the two again with the timing of the other.")
+    assert (pair.time, pair.untimed) == (None, "the two runs timed the board's variants in different ways")
 
 
 def test_other_input_bytes_of_the_same_images_are_told():

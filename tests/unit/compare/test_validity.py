@@ -222,7 +222,7 @@ def test_a_block_that_failed():
 
 @pytest.mark.parametrize(
     ("said", "believed"),
-    [(50.0, 50.0), (-5.0, -5.0), (0.0, None), (-273.0, None), (999.0, None), (None, None)],
+    [(50.0, 50.0), (0.5, 0.5), (-5.0, None), (0.0, None), (-273.0, None), (999.0, None), (None, None)],
 )
 def test_a_temperature_that_cannot_be(said, believed):
     assert believable_temp_c(said) == believed

@@ -5,6 +5,7 @@ import pytest
 import report_runs
 
 from deltann.core.errors import ResultsError
+from deltann.core.format import MISSING
 from deltann.report.export import ExportFormat, export_run
 from deltann.report.fields import FIELDS, flat_rows
 from deltann.report.methods import methods_paragraph
@@ -33,7 +34,7 @@ def test_every_trial_pair_flip_and_finding_has_a_row(rich):
         "pairs": len(comparison.pairs),
         "flips": sum(pair.labels.differing for pair in comparison.pairs if pair.labels),
         "findings": len(comparison.findings),
-        "effects": sum(len(found.terms) for found in comparison.factorial),
+        "effects": sum(len(found.terms) + len(found.left_out) for found in comparison.factorial),
     }
 
 
@@ -43,6 +44,24 @@ def test_numbers_are_those_of_the_comparison(rich):
         if pair.time is not None:
             assert (row["time_ci95_low"], row["time_ci95_high"]) == pair.time.ci95
         assert row["differing"] == (pair.labels.differing if pair.labels else None)
+
+
+def test_what_the_grid_cannot_show_is_a_row_with_its_reason(rich):
+    data, comparison = rich
+    left = [one for found in comparison.factorial for one in found.left_out]
+    assert left, "the grid is not full"
+    rows = [row for row in flat_rows("effects", *rich) if row["left_out"] is not None]
+    assert [(row["factors"], row["left_out"]) for row in rows] == [
+        (" ".join(one.factors), one.reason) for one in left
+    ]
+    for row in rows:
+        assert row["source"] == ("interaction" if " " in row["factors"] else "main")
+        assert row["sum_squares"] is row["p_value"] is None
+    for found, table in zip(comparison.factorial, paper_tables(data, comparison)[-2:], strict=True):
+        reasons = {row[0]: row[table.headings.index("left out")] for row in table.rows}
+        assert {reason for reason in reasons.values() if reason != MISSING} == {
+            one.reason for one in found.left_out
+        }
 
 
 class TestMethods:
@@ -62,7 +81,7 @@ class TestMethods:
             "2,000 resamples of the images, seed 0",
             "corrected p-value is below 0.05",
             "at least 2 % from 1",
-            "McNemar",
+            "Accuracies were compared by McNemar's exact test, corrected after Holm for ",
         ):
             assert words in text
         assert "\n" not in text

@@ -106,7 +106,8 @@ def test_details_are_what_the_short_table_leaves_out(rich):
             kendall_tau=-0.25,
             accuracy_a=0.5,
             accuracy_b=0.75,
-            mcnemar_p=0.0625,
+            mcnemar_p=0.03125,
+            mcnemar_p_corrected=0.0625,
         ),
         tensors=replace(
             pair.tensors,

@@ -104,6 +104,23 @@ def test_a_board_that_was_not_soaked_has_no_ends_of_it(turning):
     assert "Both ends of soaking" not in render_html(*turning)
 
 
+def test_a_noise_that_was_not_measured_is_said(turning):
+    data, comparison = turning
+    said = "The noise of this board was not measured."
+    assert said not in describe_turns(data, comparison)[0].words
+    alone = replace(data, blocks=tuple(block for block in data.blocks if not block.place.twin))
+    (turns,) = describe_turns(alone, report_runs.compare(alone))
+    assert turns.words.endswith(said)
+    assert said in methods_paragraph(alone, report_runs.compare(alone))
+
+
+def test_turns_that_count_for_nothing_have_no_times_in_the_verdict(turning):
+    bad = tuple(replace(block, verdict=Verdict.INVALID) for block in turning[0].blocks)
+    data = replace(turning[0], blocks=bad)
+    time = judge(data, report_runs.compare(data)).time
+    assert time.endswith("No pair was tested by time: too few of the laps in which they took turns count.")
+
+
 def test_words_of_other_ends(turning):
     (end,) = turning[0].timings
     few = precision_words(replace(end, precision=None, kind=TimingEndKind.LAPS, laps=1), None)
