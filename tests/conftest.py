@@ -1,6 +1,7 @@
 """What all tests share: a cache of their own, and a small model with pictures to run it on."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ pytest_plugins = ["skip_guard", "two_at_once"]
 
 # Tests start hundreds of processes: each would compile all our modules anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell starts what it leaves in the background deaf to Ctrl-C, and whatever the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
