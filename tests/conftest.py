@@ -14,7 +14,7 @@ pytest_plugins = ["skip_guard", "two_at_once"]
 # Tests start hundreds of processes: each would compile all our modules anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# A shell starts what it leaves in the background deaf to Ctrl-C, and whatever the tests start would inherit that.
+# A shell starts what it leaves in the background deaf to Ctrl-C, and all that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

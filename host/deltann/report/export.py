@@ -1,8 +1,9 @@
 """A run as files for papers and other programs: Markdown, LaTeX, CSV, plots, and a methods paragraph."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,12 @@ class ExportFormat(StrEnum):
     PNG = "png"
 
 
+_TEXT_FILES = {
+    ExportFormat.MARKDOWN: "tables.md",
+    ExportFormat.LATEX: "tables.tex",
+    ExportFormat.METHODS: "methods.txt",
+}
+
 USUAL_FORMATS = tuple(chosen for chosen in ExportFormat if chosen is not ExportFormat.PNG)
 """What is written where nothing else is asked for; PNG needs a package of its own, and SVG is as good."""
 
@@ -52,21 +59,48 @@ def export_run(
     ResultsError
         If a file cannot be written, or the run is damaged.
     """
-    texts = {
-        ExportFormat.MARKDOWN: ("tables.md", to_markdown),
-        ExportFormat.LATEX: ("tables.tex", to_latex),
-        ExportFormat.METHODS: ("methods.txt", lambda *run: f"{methods_paragraph(*run)}\n"),
-    }
+    return write_formats(
+        folder,
+        formats,
+        texts={
+            ExportFormat.MARKDOWN: lambda: to_markdown(data, comparison),
+            ExportFormat.LATEX: lambda: to_latex(data, comparison),
+            ExportFormat.METHODS: lambda: f"{methods_paragraph(data, comparison)}\n",
+        },
+        tables=lambda csv: chain(_write_found(data, comparison, csv), _write_tables(data, csv)),
+        figures=lambda: draw_all(data, comparison),
+    )
+
+
+def write_formats(
+    folder: Path,
+    formats: Sequence[ExportFormat],
+    *,
+    texts: Mapping[ExportFormat, Callable[[], str]],
+    tables: Callable[[Path], Iterable[Path]],
+    figures: Callable[[], Iterable[Figure]],
+) -> list[Path]:
+    """Write each format once into a folder, as it is made, and return the files.
+
+    Parameters
+    ----------
+    texts
+        Make those that are one text.
+    tables
+        Writes CSV into a folder and returns the files.
+    figures
+        Draws the plots.
+    """
     written: list[Path] = []
     for chosen in dict.fromkeys(formats):
         if chosen is ExportFormat.CSV:
-            written += [*_write_found(data, comparison, folder / "csv"), *_write_tables(data, folder / "csv")]
-        elif chosen in {ExportFormat.SVG, ExportFormat.PNG}:
-            written += write_plots(draw_all(data, comparison), folder / "plots", chosen)
+            written += tables(folder / "csv")
+        elif chosen in _TEXT_FILES:
+            path = folder / _TEXT_FILES[chosen]
+            write_whole(path, texts[chosen](), "the export")
+            written.append(path)
         else:
-            name, make = texts[chosen]
-            write_whole(folder / name, make(data, comparison), "the export")
-            written.append(folder / name)
+            written += write_plots(figures(), folder / "plots", chosen)
     return written
 
 

@@ -8,9 +8,8 @@ from typing import Any
 from deltann.core.overview import MODEL_FACTOR, ModelRun, Overview
 from deltann.report.drawing import Figure
 from deltann.report.effects import group_effects
-from deltann.report.export import ExportFormat, write_plots, write_table
+from deltann.report.export import ExportFormat, write_formats, write_table
 from deltann.report.fields import EFFECT_FIELDS, FIELDS, flat_effects, flat_rows
-from deltann.report.files import write_whole
 from deltann.report.interaction_plots import draw_interactions
 from deltann.report.overview import draw_model_fronts, model_json, unlike_tables, with_models_named
 from deltann.report.overview_methods import overview_methods
@@ -36,22 +35,17 @@ def export_models(overview: Overview, folder: Path, formats: Sequence[ExportForm
     ResultsError
         If a file cannot be written.
     """
-    texts = {
-        ExportFormat.MARKDOWN: ("tables.md", overview_markdown),
-        ExportFormat.LATEX: ("tables.tex", overview_latex),
-        ExportFormat.METHODS: ("methods.txt", lambda these: "\n\n".join(overview_methods(these)) + "\n"),
-    }
-    written: list[Path] = []
-    for chosen in dict.fromkeys(formats):
-        if chosen is ExportFormat.CSV:
-            written += _write_found(overview, folder / "csv")
-        elif chosen in {ExportFormat.SVG, ExportFormat.PNG}:
-            written += write_plots(draw_models(overview), folder / "plots", chosen)
-        else:
-            name, make = texts[chosen]
-            write_whole(folder / name, make(overview), "the export")
-            written.append(folder / name)
-    return written
+    return write_formats(
+        folder,
+        formats,
+        texts={
+            ExportFormat.MARKDOWN: lambda: overview_markdown(overview),
+            ExportFormat.LATEX: lambda: overview_latex(overview),
+            ExportFormat.METHODS: lambda: "\n\n".join(overview_methods(overview)) + "\n",
+        },
+        tables=lambda csv: _write_found(overview, csv),
+        figures=lambda: draw_models(overview),
+    )
 
 
 def draw_models(overview: Overview) -> list[Figure]:

@@ -7,6 +7,7 @@ from scipy.stats import binom, wilcoxon
 
 from deltann.compare.laps import (
     MIN_LAPS,
+    RESAMPLES,
     Laps,
     bootstrap_median,
     compare_in_laps,
@@ -89,6 +90,14 @@ def test_only_laps_with_both_are_compared():
 def test_a_clock_that_reads_zero_gives_no_infinite_ratio():
     laps = Laps([block("a", 0, 0.0), block("b", 0, 1.0)])
     assert np.isfinite(laps.log_ratios(A, B)).all()
+
+
+@pytest.mark.parametrize("count", [6, 7, 40])
+def test_the_bootstrap_is_of_the_medians_of_what_is_drawn(count):
+    values = np.sort(np.random.default_rng(2).normal(0, 0.02, count))
+    drawn = np.random.default_rng(7).integers(count, size=(RESAMPLES, count))
+    ends = np.percentile(np.median(values[drawn], axis=1), [2.5, 97.5])
+    assert bootstrap_median(values[::-1], 7) == pytest.approx(tuple(ends))
 
 
 def test_comparison_in_laps_is_median_bootstrap_and_rank_test():
