@@ -23,7 +23,7 @@ REPEATS = 200
 
 def run(setting: Setting) -> list[Row]:
     """Return a row for few networks and one for many: the share, in a study that spends its budget."""
-    timing = Timing(precision=1e-6, budget_s=10.0 if setting.quick else 30.0)
+    timing = Timing(precision=1e-6, budget_s=10.0 if setting.quick else Timing().budget_s)
     return [_row(asyncio.run(_study(timing, networks)), networks) for networks in NETWORKS]
 
 
