@@ -12,6 +12,7 @@ from deltann.compare.blocks import row_blocks
 from deltann.compare.ranking import Indices, rank_outputs
 from deltann.core.outputs import Outputs
 from deltann.core.recent import Recent
+from deltann.core.run_data import RunData
 
 RANKING_DEPTH = 50
 TOP = 5
@@ -94,6 +95,17 @@ def answers_of(outputs: Outputs, label_offset: int, recent: Recent | None = None
         margins[block] = best[:, 0] - best[:, -1]
         scale[block] = np.abs(rows.astype(np.float64)).max(axis=1)
     return Answers(outputs, finite, top, top[:, 0] - label_offset, margins, scale, recent)
+
+
+def answers_of_run(data: RunData) -> list[Answers | None]:
+    """Return the answers of each trial of a run, rankings kept together; None where it has no outputs."""
+    recent = Recent(RANKINGS_KEPT_BYTES)
+    return [
+        None
+        if trial.measurement is None
+        else answers_of(trial.measurement.outputs, data.labels.offset, recent)
+        for trial in data.trials
+    ]
 
 
 def _finite_rows(rows: NDArray[Any], finite: NDArray[np.bool_]) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from deltann.compare.answers import RANKINGS_KEPT_BYTES, Answers, answers_of
+from deltann.compare.answers import Answers, answers_of_run
 from deltann.compare.factorial import explain_disagreement, explain_times
 from deltann.compare.findings import find
 from deltann.compare.labels import UNLABELLED, beyond_classes, compare_labels, true_classes
@@ -25,7 +25,6 @@ from deltann.core.factors import Runtime
 from deltann.core.gate import Baseline
 from deltann.core.inputs import Sample
 from deltann.core.pairs import find_pairs
-from deltann.core.recent import Recent
 from deltann.core.run_data import RunData, TrialResult
 
 NO_VALUE = "none"
@@ -112,13 +111,7 @@ def compare_pairs(
     compared
         What `compare_outputs` gave of some of the pairs already.
     """
-    recent = Recent(RANKINGS_KEPT_BYTES)
-    answers = [
-        None
-        if trial.measurement is None
-        else answers_of(trial.measurement.outputs, data.labels.offset, recent)
-        for trial in data.trials
-    ]
+    answers = answers_of_run(data)
     truth = true_classes(data.samples)
     truths = [
         truth if found is None else truth_for(found, data.samples, data.labels.offset) for found in answers

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deltann.compare.answers import RANKINGS_KEPT_BYTES, answers_of
+from deltann.compare.answers import answers_of_run
 from deltann.compare.comparison import reference_trial
 from deltann.compare.factorial import analyse_tables
 from deltann.compare.responses import Column, Tables, complete, dropped_note, lap_tables, unlike_column
@@ -18,7 +18,6 @@ from deltann.core.errors import StudyError
 from deltann.core.factorial import Factorial, Interaction, Response, Unit
 from deltann.core.format import enumerate_some, plural
 from deltann.core.overview import MODEL_FACTOR, ModelRun, Overview
-from deltann.core.recent import Recent
 from deltann.core.run_data import RunData, TrialResult
 
 LEAST_IN_COMMON = 0.5
@@ -267,14 +266,7 @@ def _time_column(timing: Timing | None, images: int) -> Column:
 
 def _unlike_columns(data: RunData) -> list[Column]:
     """Return 1 where a trial's label is unlike that of its run's reference trial, else 0, of each trial."""
-    reference = reference_trial(data.trials)
-    recent = Recent(RANKINGS_KEPT_BYTES)
-    answers = [
-        None
-        if trial.measurement is None
-        else answers_of(trial.measurement.outputs, data.labels.offset, recent)
-        for trial in data.trials
-    ]
+    reference, answers = reference_trial(data.trials), answers_of_run(data)
     base = None if reference is None else answers[reference]
     return [unlike_column(found, base, len(data.samples)) for found in answers]
 
