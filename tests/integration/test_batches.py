@@ -80,14 +80,26 @@ needs_torch = pytest.mark.skipif(
 
 
 @pytest.fixture
-def make_study(tmp_path, pictures):
-    def make(model, factors, more="", layout="NCHW"):
+def start(tmp_path, pictures):
+    """Run a study of a model over these factors; return its folder."""
+
+    async def run(model, factors, more="", layout="NCHW", listener=lambda _: None):
         path = tmp_path / "study.yaml"
         words = {"model": model, "pictures": pictures, "factors": factors, "more": more, "layout": layout}
         path.write_text(STUDY.format(**words))
-        return load_study(path)
+        return await run_study(load_study(path), tmp_path / "runs", listener)
 
-    return make
+    return run
+
+
+@pytest.fixture
+def measure(start):
+    """Run a study; return its data and comparison."""
+
+    async def run(model, factors, **changes):
+        return analyse(await start(model, factors, **changes))
+
+    return run
 
 
 @pytest.fixture
@@ -120,22 +132,30 @@ def check_latencies(data):
         assert measured.changed_samples == ()
 
 
-def check_same(comparison):
+def check_answered(data):
+    assert failures(data) == {}
+    check_latencies(data)
+
+
+def check_same(data, comparison):
+    """Check that every trial answered, and that images get at once what they get one by one."""
+    check_answered(data)
     assert {pair.labels.differing for pair in comparison.pairs} == {0}
     assert {pair.labels.n for pair in comparison.pairs} == {PICTURES}
     assert max(pair.tensors.max_abs for pair in comparison.pairs) < 1e-4
 
 
-async def test_batches_of_an_onnx_model_give_the_same_and_are_compared_by_the_image(
-    tmp_path, make_study, tiny_model
-):
-    study = make_study(f"path: {tiny_model}", "runtime: [tvm, onnxruntime], batch: [1, 2, 4]")
-    path = await run_study(study, tmp_path / "runs", lambda _: None)
+def check_labels_of_batches(comparison, count):
+    pairs = [pair for pair in comparison.pairs if pair.factor == "batch"]
+    assert len(pairs) == count
+    assert {pair.labels.differing for pair in pairs} == {0}
+
+
+async def test_batches_of_an_onnx_model_give_the_same_and_are_compared_by_the_image(start, tiny_model):
+    path = await start(f"path: {tiny_model}", "runtime: [tvm, onnxruntime], batch: [1, 2, 4]")
     data, comparison = analyse(path)
-    assert failures(data) == {}
     assert len(data.trials) == 2 * len(BATCHES)
-    check_latencies(data)
-    check_same(comparison)
+    check_same(data, comparison)
     assert Counter(pair.factor for pair in comparison.pairs) == {"batch": 2 * 3, "runtime": 3}
     medians = {trial.trial_id: trial.median_image_ns for trial in comparison.trials}
     for pair in comparison.pairs:
@@ -155,34 +175,27 @@ async def test_batches_of_an_onnx_model_give_the_same_and_are_compared_by_the_im
 
 
 @needs_torch
-async def test_batches_of_what_an_onnx_model_was_converted_to(tmp_path, make_study, tiny_model):
+async def test_batches_of_what_an_onnx_model_was_converted_to(measure, tiny_model):
     factors = "runtime: [tvm, torch], importer: torch, torch_mode: [exported, eager], batch: [1, 4]"
-    study = make_study(f"path: {tiny_model}", factors)
-    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
-    assert failures(data) == {}
+    data, comparison = await measure(f"path: {tiny_model}", factors)
     assert len(data.trials) == 2 * 3
-    check_latencies(data)
-    check_same(comparison)
+    check_same(data, comparison)
 
 
 @needs_torch
-async def test_batches_of_a_torch_model(tmp_path, make_study):
+async def test_batches_of_a_torch_model(tmp_path, measure):
     (tmp_path / "networks.py").write_text(NETWORK)
     factors = "runtime: [tvm, torch, onnxruntime], importer: [torch, onnx], batch: [1, 4]"
-    study = make_study("module: networks:make\n  trust: true", factors)
-    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
-    assert failures(data) == {}
+    data, comparison = await measure("module: networks:make\n  trust: true", factors)
     assert len(data.trials) == 2 * 4
-    check_latencies(data)
-    check_same(comparison)
+    check_same(data, comparison)
 
 
 @needs_torch
-async def test_a_torch_model_that_takes_one_image_is_refused_for_more(tmp_path, make_study):
+async def test_a_torch_model_that_takes_one_image_is_refused_for_more(tmp_path, measure):
     (tmp_path / "networks.py").write_text(NETWORK)
     factors = "runtime: [tvm, torch, onnxruntime], importer: torch, batch: [1, 2]"
-    study = make_study("module: networks:stubborn\n  trust: true", factors)
-    data, _ = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
+    data, _ = await measure("module: networks:stubborn\n  trust: true", factors)
     assert {trial.label: (trial.measurement is not None, trial.cause) for trial in data.trials} == {
         label: (batch == 1, None if batch == 1 else Cause.BUILD_REFUSED)
         for batch, b in ((1, ""), (2, "b2/"))
@@ -193,7 +206,7 @@ async def test_a_torch_model_that_takes_one_image_is_refused_for_more(tmp_path, 
 
 @needs_torch
 @pytest.mark.parametrize("is_open", [True, False])
-async def test_an_exported_program_takes_the_batches_that_it_leaves_open(tmp_path, make_study, is_open):
+async def test_an_exported_program_takes_the_batches_that_it_leaves_open(tmp_path, measure, is_open):
     import torch
 
     layers = [torch.nn.Conv2d(3, 10, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
@@ -202,53 +215,38 @@ async def test_an_exported_program_takes_the_batches_that_it_leaves_open(tmp_pat
     images = torch.zeros(2 if is_open else 1, 3, TINY_SIDE, TINY_SIDE)
     torch.export.save(torch.export.export(net, (images,), **shapes), tmp_path / "net.pt2")
     model = f"path: {tmp_path / 'net.pt2'}\n  input_shape: [1, 3, 32, 32]"
-    study = make_study(model, "runtime: torch, batch: [1, 4]")
-    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
+    data, comparison = await measure(model, "runtime: torch, batch: [1, 4]")
     if is_open:
-        assert failures(data) == {}
-        check_latencies(data)
-        check_same(comparison)
+        check_same(data, comparison)
     else:
         assert [trial.cause for trial in data.trials] == [None, Cause.BUILD_REFUSED]
         assert "takes a batch of 1 alone, not of 4" in data.trials[1].message
 
 
 @needs_keras
-async def test_what_a_keras_model_was_converted_to_takes_batches(tmp_path, make_study, keras_model):
+async def test_what_a_keras_model_was_converted_to_takes_batches(measure, keras_model):
     factors = "runtime: [tvm, onnxruntime, tflite, tensorflow], importer: [onnx, tflite], batch: [1, 4]"
-    study = make_study(f"path: {keras_model}", factors, layout="NHWC")
-    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
-    assert failures(data) == {}
+    data, comparison = await measure(f"path: {keras_model}", factors, layout="NHWC")
     assert len(data.trials) == 2 * 5
-    check_latencies(data)
-    check_same(comparison)
+    check_same(data, comparison)
 
 
 @needs_keras
-async def test_a_quantised_tflite_file_takes_batches(tmp_path, make_study, keras_model):
+async def test_a_quantised_tflite_file_takes_batches(measure, keras_model):
     factors = "runtime: tflite, quantisation: [none, float16, int8_channel], batch: [1, 4]"
-    study = make_study(f"path: {keras_model}", factors, layout="NHWC")
-    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
-    assert failures(data) == {}
-    check_latencies(data)
-    batches = [pair for pair in comparison.pairs if pair.factor == "batch"]
-    assert len(batches) == 3
-    assert {pair.labels.differing for pair in batches} == {0}
+    data, comparison = await measure(f"path: {keras_model}", factors, layout="NHWC")
+    check_answered(data)
+    check_labels_of_batches(comparison, 3)
 
 
 @needs_keras
 @pytest.mark.parametrize("is_open", [True, False])
-async def test_a_saved_model_takes_the_batches_that_it_leaves_open(
-    tmp_path, make_study, keras_model, is_open
-):
+async def test_a_saved_model_takes_the_batches_that_it_leaves_open(tmp_path, measure, keras_model, is_open):
     folder = save_as_tf(keras_model, tmp_path / "saved", is_open=is_open)
     model = f"path: {folder}\n  input_shape: [1, 32, 32, 3]"
-    study = make_study(model, "runtime: [tensorflow, tflite], batch: [1, 4]", layout="NHWC")
-    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
+    data, comparison = await measure(model, "runtime: [tensorflow, tflite], batch: [1, 4]", layout="NHWC")
     if is_open:
-        assert failures(data) == {}
-        check_latencies(data)
-        check_same(comparison)
+        check_same(data, comparison)
     else:
         causes = {trial.label: trial.cause for trial in data.trials}
         assert causes == {
@@ -259,27 +257,18 @@ async def test_a_saved_model_takes_the_batches_that_it_leaves_open(
         assert all("takes a batch of 1 alone, not of 4" in words for words in failures(data).values())
 
 
-async def test_tflite_and_tensorflow_that_an_onnx_model_was_converted_to_take_batches(
-    tmp_path, make_study, tiny_model
-):
+async def test_tflite_and_tensorflow_that_an_onnx_model_was_converted_to_take_batches(measure, tiny_model):
     need_route(["onnx", "tflite"])
-    study = make_study(f"path: {tiny_model}", "runtime: [tflite, tensorflow], batch: [1, 4]")
-    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
-    assert failures(data) == {}
+    data, comparison = await measure(f"path: {tiny_model}", "runtime: [tflite, tensorflow], batch: [1, 4]")
     assert len(data.trials) == 2 * 2
-    check_latencies(data)
-    check_same(comparison)
+    check_same(data, comparison)
 
 
-async def test_quantised_models_take_batches_too(tmp_path, make_study, tiny_model):
+async def test_quantised_models_take_batches_too(measure, tiny_model):
     factors = "runtime: onnxruntime, quantisation: [none, int8_channel], batch: [1, 4]"
-    study = make_study(f"path: {tiny_model}", factors)
-    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
-    assert failures(data) == {}
-    check_latencies(data)
-    batches = [pair for pair in comparison.pairs if pair.factor == "batch"]
-    assert len(batches) == 2
-    assert {pair.labels.differing for pair in batches} == {0}
+    data, comparison = await measure(f"path: {tiny_model}", factors)
+    check_answered(data)
+    check_labels_of_batches(comparison, 2)
 
 
 def stubborn_classifier(path, kind):
@@ -315,20 +304,16 @@ def stubborn_classifier(path, kind):
     return path
 
 
-async def test_a_batch_that_is_written_in_reshapes_is_mended(tmp_path, make_study):
+async def test_a_batch_that_is_written_in_reshapes_is_mended(tmp_path, measure):
     model = stubborn_classifier(tmp_path / "reshape.onnx", "reshape")
-    study = make_study(f"path: {model}", "runtime: [tvm, onnxruntime], batch: [1, 4]")
-    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
-    assert failures(data) == {}
-    check_latencies(data)
-    check_same(comparison)
+    data, comparison = await measure(f"path: {model}", "runtime: [tvm, onnxruntime], batch: [1, 4]")
+    check_same(data, comparison)
 
 
 @pytest.mark.parametrize(("kind", "words"), [("concat", ""), ("mean", "get other outputs than one by one")])
-async def test_a_model_that_gives_images_at_once_other_outputs_is_refused(tmp_path, make_study, kind, words):
+async def test_a_model_that_gives_images_at_once_other_outputs_is_refused(tmp_path, measure, kind, words):
     model = stubborn_classifier(tmp_path / f"{kind}.onnx", kind)
-    study = make_study(f"path: {model}", "runtime: onnxruntime, batch: [1, 4]")
-    data, comparison = analyse(await run_study(study, tmp_path / "runs", lambda _: None))
+    data, comparison = await measure(f"path: {model}", "runtime: onnxruntime, batch: [1, 4]")
     alone, together = data.trials
     assert alone.measurement is not None
     assert (together.measurement, together.cause) == (None, Cause.BUILD_REFUSED)
@@ -338,14 +323,14 @@ async def test_a_model_that_gives_images_at_once_other_outputs_is_refused(tmp_pa
     assert any("does not take 4 images at once" in finding.text for finding in comparison.findings)
 
 
-async def test_batches_take_turns_and_laps_compare_them_by_the_image(tmp_path, make_study, tiny_model):
+async def test_batches_take_turns_and_laps_compare_them_by_the_image(measure, tiny_model):
     timing = (
         "timing: {precision: 50 %, input: dataset, block: 2 ms, min_laps: 8,"
         " warm_up: {time: 10 ms, limit: 1 s}}"
     )
-    study = make_study(f"path: {tiny_model}", "runtime: onnxruntime, batch: [1, 4]", timing)
-    path = await run_study(study, tmp_path / "runs", lambda _: None)
-    data, comparison = analyse(path)
+    data, comparison = await measure(
+        f"path: {tiny_model}", "runtime: onnxruntime, batch: [1, 4]", more=timing
+    )
     batch_of = {trial.trial_id: trial.batch for trial in data.trials}
     assert sorted(batch_of.values()) == [1, 4]
     assert {block.batch for block in data.blocks if batch_of[block.place.trial_id] == 4} == {4}
@@ -367,11 +352,10 @@ def counted(block, batch):
     return block.batch == batch and not block.place.twin and block.verdict != "invalid" and block.latency_ns
 
 
-async def test_a_batch_larger_than_the_data_set_has_its_images_again(tmp_path, make_study, tiny_model):
-    study = make_study(f"path: {tiny_model}", "runtime: onnxruntime, batch: [1, 9]")
+async def test_a_batch_larger_than_the_data_set_has_its_images_again(measure, tiny_model):
     said = []
-    data, comparison = analyse(await run_study(study, tmp_path / "runs", said.append))
-    assert failures(data) == {}
-    check_latencies(data)
-    check_same(comparison)
+    data, comparison = await measure(
+        f"path: {tiny_model}", "runtime: onnxruntime, batch: [1, 9]", listener=said.append
+    )
+    check_same(data, comparison)
     assert any("batch of 9 is larger than the data set" in str(event) for event in said)
