@@ -133,6 +133,7 @@ class Strain:
     cpu_stalled_ns: int | None
     memory_stalled_ns: int | None
     stolen_ns: int | None
+    energy_uj: int | None
 
 
 @dataclass(frozen=True, slots=True)

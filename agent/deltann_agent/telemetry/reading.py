@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deltann_agent.energy import why_no_power
 from deltann_agent.machine import ROOT
 from deltann_agent.telemetry import cpu, jetson, raspberry
 from deltann_agent.telemetry.accelerators import first_gpu
@@ -119,7 +120,7 @@ class Telemetry:
         _put(reading, "throttled", None if reasons is None else bool(reasons), why)
 
     def _put_rails(self, reading: pb.Reading, ask: Ask, gpu: GpuState) -> None:
-        rails, why = jetson.rails(self._root), "no power sensor that the agent knows"
+        rails, why = jetson.rails(self._root), why_no_power(self._root)
         if rails is None and raspberry.has_pmic(self._root):
             rails = raspberry.parse_pmic(ask("vcgencmd", "pmic_read_adc"))
             why = _ASKED_AROUND if ask is ask_nothing else _SILENT_PMIC

@@ -2,10 +2,12 @@
 
 import os
 import resource
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns, process_time_ns
 
+from deltann_agent.energy import package_counters
 from deltann_agent.frames import Strain
 
 PROC = Path("/proc")
@@ -26,6 +28,7 @@ class Counters:
     cpu_stalled_ns: int | None
     memory_stalled_ns: int | None
     stolen_ns: int | None
+    energy_uj: int | None
 
     def since(self, before: "Counters") -> Strain:
         """Return what has been counted since."""
@@ -38,6 +41,7 @@ class Counters:
             _grown(before.cpu_stalled_ns, self.cpu_stalled_ns),
             _grown(before.memory_stalled_ns, self.memory_stalled_ns),
             _grown(before.stolen_ns, self.stolen_ns),
+            _grown(before.energy_uj, self.energy_uj),
         )
 
 
@@ -53,6 +57,7 @@ def counters(proc: Path = PROC) -> Counters:
         stalled_ns(proc / "pressure/cpu"),
         stalled_ns(proc / "pressure/memory"),
         stolen_ns(proc / "stat"),
+        energy_uj(package_counters()),
     )
 
 
@@ -72,6 +77,14 @@ def stolen_ns(path: Path) -> int | None:
         return None
 
 
+def energy_uj(counters: Sequence[Path]) -> int | None:
+    """Return the sum of some counters of energy; None where there is none, or one may not be read."""
+    try:
+        return sum(int(_first_line(counter)) for counter in counters) if counters else None
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def _first_line(path: Path) -> str:
     """Return the first line, as quickly as there is: this goes before and after every block."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -82,4 +95,5 @@ def _first_line(path: Path) -> str:
 
 
 def _grown(before: int | None, now: int | None) -> int | None:
-    return None if before is None or now is None else now - before
+    """Return how far a counter got; None where it began anew, as those of energy do when they are full."""
+    return None if before is None or now is None or now < before else now - before

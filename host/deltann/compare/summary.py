@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltann.compare.answers import Answers
-from deltann.compare.energy import energy_of
+from deltann.compare.energy import Counted, energy_of
 from deltann.compare.labels import UNLABELLED, right_answers
 from deltann.compare.laps import counts
 from deltann.compare.pareto import pareto_front
@@ -37,6 +37,7 @@ class Sittings:
     medians_ns: list[float] = field(default_factory=list)
     launches: list[Launch] = field(default_factory=list)
     peak_rss_bytes: int = 0
+    counted: Counted = field(default_factory=Counted)
 
     def latencies(self) -> "Latencies":
         """Return every latency; each block weighs as much as any other.
@@ -82,6 +83,9 @@ def sittings_of(blocks: Sequence[Block]) -> dict[str, Sittings]:
         sitting.medians_ns.append(median(block.latency_ns))
         sitting.launches += [block.launch] if block.launch else []
         sitting.peak_rss_bytes = max(sitting.peak_rss_bytes, block.peak_rss_bytes or 0)
+        if block.strain and block.strain.energy_uj is not None:
+            sitting.counted.energy_uj += block.strain.energy_uj
+            sitting.counted.images += len(block.latency_ns) * block.batch
     return dict(found)
 
 
@@ -105,7 +109,7 @@ def summarize(
     launches = in_turns.launches if in_turns else []
     batch = trial.batch
     own_image_ns = _median_image_ns(measured)
-    energy_mj, energy_unknown = energy_of(trial, own_image_ns)
+    energy = energy_of(trial, own_image_ns, in_turns.counted if in_turns else None)
     labelled = truth != UNLABELLED if answers is not None else np.zeros(0, np.bool_)
     scored = answers if labelled.any() else None
     return TrialSummary(
@@ -134,8 +138,9 @@ def summarize(
         ),
         peak_rss_bytes=_peak(measured, in_turns),
         artifact_size_bytes=trial.artifact_size_bytes,
-        energy_mj=energy_mj,
-        energy_unknown=energy_unknown,
+        energy_mj=energy.energy_mj,
+        energy_part=energy.part,
+        energy_unknown=energy.unknown,
     )
 
 

@@ -58,6 +58,8 @@ class Strain:
         How long some process of the board waited for a core, or for memory.
     stolen_ns
         How long the host beneath a virtual machine ran something else, all cores together.
+    energy_uj
+        What all processor packages of the board used, their waiting and what else they did among it.
     """
 
     wall_ns: int
@@ -68,6 +70,7 @@ class Strain:
     cpu_stalled_ns: int | None = None
     memory_stalled_ns: int | None = None
     stolen_ns: int | None = None
+    energy_uj: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

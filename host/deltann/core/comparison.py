@@ -27,6 +27,13 @@ class Thresholds:
     min_effect: float = 0.02
 
 
+class EnergyPart(StrEnum):
+    """What of a board an energy is of."""
+
+    BOARD = "board"
+    PROCESSOR = "processor"
+
+
 @dataclass(frozen=True, slots=True)
 class TrialSummary:
     """One trial in numbers. Latencies in nanoseconds, of a run; None where nothing was measured.
@@ -50,7 +57,7 @@ class TrialSummary:
     peak_rss_bytes
         Largest resident memory of the worker.
     energy_mj
-        Of one image, where a board measures the power of all of itself; None: `energy_unknown` says why.
+        Of one image, of the part that `energy_part` names; None: `energy_unknown` says why.
     pareto
         Whether no other trial of its board is at least as good in accuracy, median latency for an image and
         size, and better in one of them; None where it cannot be placed.
@@ -81,6 +88,7 @@ class TrialSummary:
     peak_rss_bytes: int | None = None
     artifact_size_bytes: int | None = None
     energy_mj: float | None = None
+    energy_part: EnergyPart | None = None
     energy_unknown: str | None = None
     pareto: bool | None = None
     batch: int = 1

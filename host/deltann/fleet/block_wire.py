@@ -136,4 +136,5 @@ def _strain(message: pb.Strain | None) -> Strain | None:
         cpu_stalled_ns=message.cpu_stalled_ns if message.HasField("cpu_stalled_ns") else None,
         memory_stalled_ns=message.memory_stalled_ns if message.HasField("memory_stalled_ns") else None,
         stolen_ns=message.stolen_ns if message.HasField("stolen_ns") else None,
+        energy_uj=message.energy_uj if message.HasField("energy_uj") else None,
     )

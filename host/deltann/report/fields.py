@@ -132,7 +132,8 @@ TRIAL_FIELDS = (
     _summary("first_run_ns", "float64", "the first run after loading, median of launches", "ns"),
     _summary("peak_rss_bytes", "int64", "largest resident memory of the worker", "byte"),
     _summary("artifact_size_bytes", "int64", "size of the artifact", "byte"),
-    _summary("energy_mj", "float64", "energy of one image, the idle board's among it", "mJ"),
+    _summary("energy_mj", "float64", "energy of one image, that of waiting among it", "mJ"),
+    _summary("energy_part", "string", "what of the board it is of: `board`, or the `processor` alone"),
     _summary("energy_unknown", "string", "why the energy is not known"),
     _summary(
         "pareto", "bool", "whether no trial of the board beats it in accuracy, time for an image and size"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from deltann.core.comparison import TrialSummary
+from deltann.core.comparison import EnergyPart, TrialSummary
 from deltann.core.format import (
     MISSING,
     format_bytes,
@@ -12,6 +12,7 @@ from deltann.core.format import (
     format_range,
     format_share,
 )
+from deltann.core.words import enumerate_words
 from deltann.report.batches import has_batches
 
 
@@ -41,10 +42,16 @@ class TrialMeasure:
     batched: bool = False
 
 
-ENERGY_WORTH = (
-    "Energy is the power of the whole board times the median. The power is read between runs, while the "
-    "worker waits, which leans towards that of an idle board where the sensor does not average over time."
-)
+ENERGY_WORTH = {
+    EnergyPart.BOARD: (
+        "Energy is the power of the whole board times the median. The power is read between runs, while the "
+        "worker waits, which leans towards that of an idle board where the sensor does not average over time."
+    ),
+    EnergyPart.PROCESSOR: (
+        "Energy is what the processor itself counted during the timed blocks, for an image: all that it did "
+        "meanwhile, without memory and the rest of the board."
+    ),
+}
 
 
 def format_energy(energy_mj: float | None) -> str:
@@ -117,7 +124,7 @@ TRIAL_MEASURES = (
     ),
     TrialMeasure(
         "Energy",
-        "of one image, the idle board's among it; only where a rail feeds the whole board",
+        "of one image, of the whole board or the processor, that of waiting among it",
         lambda trial: format_energy(trial.energy_mj),
     ),
     TrialMeasure(
@@ -139,7 +146,13 @@ def energy_sentence(trials: Sequence[TrialSummary]) -> str:
     measured = [trial for trial in trials if trial.n]
     if not measured:
         return ""
-    if any(trial.energy_mj is not None for trial in measured):
-        return ENERGY_WORTH
+    parts = dict.fromkeys(trial.energy_part for trial in measured if trial.energy_part)
+    if parts:
+        return " ".join(_worth(measured, part, alone=len(parts) == 1) for part in parts)
     reasons = dict.fromkeys(trial.energy_unknown for trial in measured if trial.energy_unknown)
     return f"No energy is given: {'; '.join(reasons)}."
+
+
+def _worth(trials: Sequence[TrialSummary], part: EnergyPart, *, alone: bool) -> str:
+    boards = dict.fromkeys(trial.board for trial in trials if trial.energy_part is part)
+    return ENERGY_WORTH[part] if alone else f"On {enumerate_words(boards)}: {ENERGY_WORTH[part]}"

@@ -16,6 +16,8 @@ History of the schema
     `trials` has the factor `batch`, and `blocks` how many images each run took.
 7
     `timings` has how soaking ended.
+8
+    `blocks` has the energy that the processor used.
 
 A table of an older schema is read as one of this schema: the columns it lacks are null.
 """
@@ -27,7 +29,7 @@ from typing import Any
 from deltann.core.errors import MissingPackageError
 from deltann.results.tables import TABLES, Table
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 VERSION_KEY = "deltann_schema_version"
 
 

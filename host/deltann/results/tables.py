@@ -317,6 +317,14 @@ _BLOCKS = Table(
         Column("cpu_stalled_ns", "int64", "some process waited for a core", "ns", nullable=True),
         Column("memory_stalled_ns", "int64", "some process waited for memory", "ns", nullable=True),
         Column("stolen_ns", "int64", "the host beneath ran something else, all cores", "ns", nullable=True),
+        Column(
+            "energy_uj",
+            "int64",
+            "what the board's processor packages used, their waiting among it",
+            "µJ",
+            nullable=True,
+            since=8,
+        ),
         *_READING,
     ),
 )

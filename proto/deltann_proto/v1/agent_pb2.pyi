@@ -965,6 +965,7 @@ class Strain(_message.Message):
     MEMORY_STALLED_NS_FIELD_NUMBER: _builtins.int
     STOLEN_NS_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
+    ENERGY_UJ_FIELD_NUMBER: _builtins.int
     wall_ns: _builtins.int
     cpu_ns: _builtins.int
     """of all threads of the worker"""
@@ -980,6 +981,8 @@ class Strain(_message.Message):
     """the same for memory"""
     stolen_ns: _builtins.int
     """the host beneath a virtual machine ran something else, on all cores together"""
+    energy_uj: _builtins.int
+    """of all processor packages, all of the machine's work and waiting among it"""
     @_builtins.property
     def ended(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """slots that were ended to make room"""
@@ -996,19 +999,24 @@ class Strain(_message.Message):
         memory_stalled_ns: _builtins.int | None = ...,
         stolen_ns: _builtins.int | None = ...,
         ended: _abc.Iterable[_builtins.str] | None = ...,
+        energy_uj: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_stalled_ns", b"_cpu_stalled_ns", "_memory_stalled_ns", b"_memory_stalled_ns", "_stolen_ns", b"_stolen_ns", "cpu_stalled_ns", b"cpu_stalled_ns", "memory_stalled_ns", b"memory_stalled_ns", "stolen_ns", b"stolen_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_stalled_ns", b"_cpu_stalled_ns", "_energy_uj", b"_energy_uj", "_memory_stalled_ns", b"_memory_stalled_ns", "_stolen_ns", b"_stolen_ns", "cpu_stalled_ns", b"cpu_stalled_ns", "energy_uj", b"energy_uj", "memory_stalled_ns", b"memory_stalled_ns", "stolen_ns", b"stolen_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_stalled_ns", b"_cpu_stalled_ns", "_memory_stalled_ns", b"_memory_stalled_ns", "_stolen_ns", b"_stolen_ns", "cpu_ns", b"cpu_ns", "cpu_stalled_ns", b"cpu_stalled_ns", "ended", b"ended", "involuntary_switches", b"involuntary_switches", "major_faults", b"major_faults", "memory_stalled_ns", b"memory_stalled_ns", "stolen_ns", b"stolen_ns", "voluntary_switches", b"voluntary_switches", "wall_ns", b"wall_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_stalled_ns", b"_cpu_stalled_ns", "_energy_uj", b"_energy_uj", "_memory_stalled_ns", b"_memory_stalled_ns", "_stolen_ns", b"_stolen_ns", "cpu_ns", b"cpu_ns", "cpu_stalled_ns", b"cpu_stalled_ns", "ended", b"ended", "energy_uj", b"energy_uj", "involuntary_switches", b"involuntary_switches", "major_faults", b"major_faults", "memory_stalled_ns", b"memory_stalled_ns", "stolen_ns", b"stolen_ns", "voluntary_switches", b"voluntary_switches", "wall_ns", b"wall_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cpu_stalled_ns: _TypeAlias = _typing.Literal["cpu_stalled_ns"]  # noqa: Y015
     _WhichOneofArgType__cpu_stalled_ns: _TypeAlias = _typing.Literal["_cpu_stalled_ns", b"_cpu_stalled_ns"]  # noqa: Y015
+    _WhichOneofReturnType__energy_uj: _TypeAlias = _typing.Literal["energy_uj"]  # noqa: Y015
+    _WhichOneofArgType__energy_uj: _TypeAlias = _typing.Literal["_energy_uj", b"_energy_uj"]  # noqa: Y015
     _WhichOneofReturnType__memory_stalled_ns: _TypeAlias = _typing.Literal["memory_stalled_ns"]  # noqa: Y015
     _WhichOneofArgType__memory_stalled_ns: _TypeAlias = _typing.Literal["_memory_stalled_ns", b"_memory_stalled_ns"]  # noqa: Y015
     _WhichOneofReturnType__stolen_ns: _TypeAlias = _typing.Literal["stolen_ns"]  # noqa: Y015
     _WhichOneofArgType__stolen_ns: _TypeAlias = _typing.Literal["_stolen_ns", b"_stolen_ns"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_stalled_ns) -> _WhichOneofReturnType__cpu_stalled_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__energy_uj) -> _WhichOneofReturnType__energy_uj | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_stalled_ns) -> _WhichOneofReturnType__memory_stalled_ns | None: ...
     @_typing.overload

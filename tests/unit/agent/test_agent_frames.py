@@ -10,7 +10,7 @@ FRAMES = [
     frames.Order("a", "b", 3, "x", (1, 3), "float32", "y", (1, 2), "float32", 1, 5, 2, True, b"\x00\xff"),
     frames.Started(1, 2, 3, 4, True),
     frames.Block(1, 50_000_000, False, 0),
-    frames.Strain(9, 8, 7, 6, 5, None, 4, 3),
+    frames.Strain(9, 8, 7, 6, 5, None, 4, 3, 2),
     frames.Batch(0, 7, (1, 2), (3, 4), (8,), b"outputs", pause=True),
     frames.GoOn(),
     frames.KernelTimes(("a", "b"), (1, 2), ((1, 2), ())),

@@ -5,14 +5,15 @@ from dataclasses import replace
 import compare_makers as make
 import numpy as np
 import pytest
+from block_makers import QUIET
 
 from deltann.compare.comparison import compare_run
-from deltann.compare.energy import energy_of
+from deltann.compare.energy import Counted, Energy, energy_of
 from deltann.compare.laps import median_ranks
 from deltann.compare.pareto import pareto_front
 from deltann.compare.ranks import median_interval
 from deltann.core.block import Block, Launch, Phase, Place, Verdict
-from deltann.core.comparison import Thresholds
+from deltann.core.comparison import EnergyPart, Thresholds
 from deltann.core.record import Reading
 
 OUTPUTS = np.eye(4, dtype=np.float32)[np.arange(8) % 4]
@@ -77,7 +78,8 @@ class TestEnergy:
             reading("during", (("VDD_IN", 5000.0), ("VDD_CPU_GPU_CV", 3000.0))),
             reading("during", (("VDD_IN", 7000.0),)),
         )
-        assert energy_of(trial, 10e6) == (pytest.approx(60.0), None), "6 W for 10 ms are 60 mJ"
+        found = energy_of(trial, 10e6, Counted(9_000, 3))
+        assert found == Energy(pytest.approx(60.0), EnergyPart.BOARD), "6 W for 10 ms are 60 mJ"
 
     @pytest.mark.parametrize(
         ("readings", "why"),
@@ -89,12 +91,36 @@ class TestEnergy:
             ((reading("during", None),), "the board measures no power"),
         ],
     )
-    def test_else_it_says_why_not(self, readings, why):
-        assert energy_of(self.trial(*readings), 10e6) == (None, why)
+    @pytest.mark.parametrize("counted", [None, Counted(), Counted(0, 5)])
+    def test_else_it_says_why_not(self, readings, why, counted):
+        assert energy_of(self.trial(*readings), 10e6, counted) == Energy(unknown=why)
 
     def test_an_emulated_board_has_none(self):
         trial = self.trial(reading("during", (("VDD_IN", 1.0),)), emulated=True)
-        assert energy_of(trial, 10e6) == (None, "the board is emulated")
+        assert energy_of(trial, 10e6, Counted(9_000, 3)) == Energy(unknown="the board is emulated")
+
+    def test_else_it_is_what_the_processor_counted_in_the_blocks_that_count(self):
+        def counted(lap, runs, energy, **changes):
+            used = replace(QUIET, energy_uj=energy)
+            return block(lap, [100] * runs, strain=used, batch=4, **changes)
+
+        blocks = (
+            counted(0, 3, 30_000),
+            counted(1, 2, 30_000),
+            counted(2, 9, 500_000, verdict=Verdict.INVALID),
+            counted(3, 9, 500_000, twin=True),
+            counted(4, 9, None),
+        )
+        (found,) = summary_of(make.result("t", make.measured(OUTPUTS)), blocks=blocks)
+        assert (found.energy_mj, found.energy_part) == (3, EnergyPart.PROCESSOR), "60 mJ for 20 images"
+        assert found.energy_unknown is None
+
+    def test_the_processor_says_nothing_of_a_gpu(self):
+        trial = self.trial(reading("during", (("GPU", 1.0),)))
+        on_gpu = replace(trial, factors={**trial.factors, "device": "cuda"})
+        assert energy_of(on_gpu, 10e6, Counted(9_000, 3)) == Energy(
+            unknown="the processor counts its energy, but a GPU computes"
+        )
 
 
 class TestPareto:

@@ -6,12 +6,13 @@ import pytest
 import report_runs
 from report_outline import Outline
 
-from deltann.core.comparison import Finding, FindingKind, Severity
+from deltann.core.comparison import EnergyPart, Finding, FindingKind, Severity
 from deltann.core.errors import ResultsError
 from deltann.core.inputs import UnreadableImage
 from deltann.report import flips
 from deltann.report.effects import sort_pairs
 from deltann.report.html import render_html, write_html
+from deltann.report.trial_measures import energy_sentence
 from deltann.report.verdict import verdict
 
 
@@ -328,6 +329,17 @@ def test_an_energy_says_when_its_power_was_read():
     _, outline = render(replace(data, trials=trials))
     assert "The power is read between runs, while the worker waits, which leans towards" in outline.text
     assert "No energy" not in outline.text
+
+
+def test_boards_whose_energy_is_of_unlike_parts_are_named():
+    first, second, *_ = report_runs.compare(report_runs.agreeing_run()).trials
+    of_board = replace(first, board="nano", energy_mj=1.0, energy_part=EnergyPart.BOARD)
+    of_processor = replace(second, board="desk", energy_mj=1.0, energy_part=EnergyPart.PROCESSOR)
+    alone = energy_sentence([of_processor])
+    assert alone.startswith("Energy is what the processor itself counted")
+    both = energy_sentence([of_board, of_processor])
+    assert both.startswith("On nano: Energy is the power of the whole board")
+    assert both.endswith(f"On desk: {alone}")
 
 
 def test_the_interval_of_a_median_is_in_the_words_of_its_drawing(rich, rich_page):

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 import results_records as records
 from results_records import TRIALS
 
@@ -20,6 +21,7 @@ from deltann.core.timing import Timing, TimingState, WarmUp
 from deltann.core.trial import Cause
 from deltann.results.folder import RunFolder
 from deltann.results.query import connect
+from deltann.results.schema import arrow_schema
 
 PLACE = Place("local", TRIALS[0], twin=False, lap=3, turn=1, launch=2, phase=Phase.MEASURE)
 FULL = Block(
@@ -27,7 +29,7 @@ FULL = Block(
     started_unix_ns=17,
     latency_ns=(11, 12),
     launch=Launch(1, 2, 3, 4, 5, steady=True),
-    strain=Strain(100, 90, 8, 7, 6, 5, None, 3),
+    strain=Strain(100, 90, 8, 7, 6, 5, None, 3, 2),
     reading=Reading(
         "during", 5, 2000.0, "performance", 61.0, 0.5, 2**33, 2**27, True, (("rails", "no sensor"),), ("hot",)
     ),
@@ -69,28 +71,35 @@ def test_blocks_are_read_back_as_they_were_written_and_in_their_order(make_folde
     assert (data.blocks, data.timings) == ((FULL, BARE, BARE), (END,))
 
 
-def test_blocks_of_before_batches_took_one_image_a_run(make_folder):
+def make_older(folder, table, version):
+    """Make the only file of a table one that a deltann of this schema wrote."""
     import pyarrow.parquet as pq
 
+    (file,) = folder.path.glob(f"tables/{table}/*.parquet")
+    known = arrow_schema(table, version)
+    pq.write_table(pq.read_table(file).select(known.names).cast(known), file)
+
+
+@pytest.mark.parametrize(
+    ("version", "changes"), [(7, {}), (5, {"batch": 1})], ids=["no energy", "and one image a run"]
+)
+def test_what_blocks_of_older_runs_do_not_say(make_folder, version, changes):
     folder = make_folder(4)
     folder.write_blocks("local", [FULL])
-    (file,) = folder.path.glob("tables/blocks/*.parquet")
-    older = pq.read_table(file).drop_columns(["batch"])
-    pq.write_table(older.replace_schema_metadata({"deltann_schema_version": "5"}), file)
-    assert folder.blocks("local") == (replace(FULL, batch=1),)
+    make_older(folder, "blocks", version)
+    older = replace(FULL, strain=replace(FULL.strain, energy_uj=None), **changes)
+    assert folder.blocks("local") == (older,)
+    folder.write_blocks("local", [FULL])
+    assert folder.blocks("local") == (older, FULL), "a run that goes on has files of both"
 
 
 def test_how_soaking_ended_is_not_known_of_older_runs_nor_where_there_was_none(make_folder):
-    import pyarrow.parquet as pq
-
     folder = make_folder(4)
     folder.write_timing(replace(END, soak=None))
     assert folder.timings() == (replace(END, soak=None),)
     folder.write_timing(END)
     assert folder.timings() == (END,)
-    (file,) = folder.path.glob("tables/timings/*.parquet")
-    older = pq.read_table(file).drop_columns(["soak_kind", "soak_s", "soak_first_c", "soak_last_c"])
-    pq.write_table(older.replace_schema_metadata({"deltann_schema_version": "6"}), file)
+    make_older(folder, "timings", 6)
     assert folder.timings() == (replace(END, soak=None),)
 
 
