@@ -285,8 +285,8 @@ def _notes(runs: Sequence[ModelRun], images: _Images | None) -> Iterator[str]:
         )
     elif images.count < max(counts):
         yield (
-            f"Only {plural(images.count, 'image')} are in all runs: what is explained is about these, each "
-            "model's own numbers are about all of its images."
+            f"All runs have only {plural(images.count, 'image')} in common: what is explained is about "
+            "these, each model's own numbers are about all of its images."
         )
     yield from _moved_boards(runs)
 

@@ -54,7 +54,7 @@ def _precision(end: TimingEnd) -> Iterator[str]:
     known = (
         f"ratios of times are known to \u00b1 {format_share(reached)}"
         if reached is not None
-        else f"{plural(end.laps, 'lap')} were too few to tell how well times are known"
+        else f"it came to {plural(end.laps, 'lap')}, too few to tell how well times are known"
     )
     if reached is None or reached > asked:
         what = within if end.kind is TimingEndKind.BUDGET else f"in {plural(end.laps, 'lap')}"

@@ -240,7 +240,7 @@ def test_a_few_images_that_one_run_lacks_are_left_out_and_said():
     overview = look_over(model_run("small"), replace(large, samples=(extra, *large.samples[1:])))
     assert overview.images == COUNT - 1
     assert overview.explained(Response.TIME).units == COUNT - 1
-    assert overview.notes[0].startswith(f"Only {COUNT - 1} images are in all runs")
+    assert overview.notes[0].startswith(f"All runs have only {COUNT - 1} images in common")
 
 
 def with_laps(data, count, seed):

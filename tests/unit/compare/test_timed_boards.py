@@ -45,8 +45,8 @@ def texts(ended=None, blocks=(), readings=()):
         ),
         (
             end(precision=None, laps=2),
-            "local did not reach the precision of ± 3 % within 60.0 s: 2 laps were too few to tell how well "
-            "times are known.",
+            "local did not reach the precision of ± 3 % within 60.0 s: it came to 2 laps, "
+            "too few to tell how well times are known.",
         ),
         (
             end(precision=0.02, laps=7),
