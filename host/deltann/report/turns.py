@@ -140,7 +140,7 @@ def precision_words(end: TimingEnd, floor: float | None) -> str:
     parts = [f"Variants took turns in {plural(end.laps, 'lap')}, {_STATES[timing.state]}, within {spent}."]
     asked = f"± {format_share(timing.precision)}"
     if end.precision is None:
-        parts.append("These were too few to tell how precise their ratios are.")
+        parts.append("That is too little to tell how precise their ratios are.")
     else:
         reached = f"± {format_share(end.precision)}"
         parts.append(f"The ratio of any pair is known to {reached} or better; {asked} was asked for.")
