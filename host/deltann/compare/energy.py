@@ -71,10 +71,12 @@ def energy_of(trial: TrialResult, median_ns: float | None, counted: Counted | No
     if trial.emulated:
         return Energy(unknown="the board is emulated")
     of_board = _of_board(trial, median_ns)
-    if of_board.energy_mj is not None or counted is None or not counted.energy_uj:
+    if of_board.energy_mj is not None or counted is None or not counted.images:
         return of_board
     if trial.factors.get("device") not in (None, Device.CPU):
         return Energy(unknown="the processor counts its energy, but a GPU computes")
+    if not counted.energy_uj:
+        return Energy(unknown="the processor's counter of energy stood still")
     return Energy(counted.energy_uj / 1000 / counted.images, EnergyPart.PROCESSOR)
 
 

@@ -91,7 +91,7 @@ class TestEnergy:
             ((reading("during", None),), "the board measures no power"),
         ],
     )
-    @pytest.mark.parametrize("counted", [None, Counted(), Counted(0, 5)])
+    @pytest.mark.parametrize("counted", [None, Counted()])
     def test_else_it_says_why_not(self, readings, why, counted):
         assert energy_of(self.trial(*readings), 10e6, counted) == Energy(unknown=why)
 
@@ -114,6 +114,11 @@ class TestEnergy:
         (found,) = summary_of(make.result("t", make.measured(OUTPUTS)), blocks=blocks)
         assert (found.energy_mj, found.energy_part) == (3, EnergyPart.PROCESSOR), "60 mJ for 20 images"
         assert found.energy_unknown is None
+
+    def test_a_counter_that_stands_still_is_no_energy(self):
+        assert energy_of(self.trial(), 10e6, Counted(0, 5)) == Energy(
+            unknown="the processor's counter of energy stood still"
+        )
 
     def test_the_processor_says_nothing_of_a_gpu(self):
         trial = self.trial(reading("during", (("GPU", 1.0),)))
