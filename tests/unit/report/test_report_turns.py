@@ -125,7 +125,7 @@ def test_words_of_other_ends(turning):
     (end,) = turning[0].timings
     few = precision_words(replace(end, precision=None, kind=TimingEndKind.LAPS, laps=1), None)
     assert "in 1 lap," in few
-    assert "too few to tell" in few
+    assert "That is too little to tell" in few
     assert "The limit of 10,000 laps ended it." in few
     assert "Noise floor" not in few
 
