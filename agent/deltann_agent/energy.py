@@ -18,7 +18,7 @@ def package_counters(root: Path = ROOT) -> tuple[Path, ...]:
     return tuple(zone / "energy_uj" for zone in sorted(root.glob(_ZONES)) if _is_package(zone))
 
 
-def why_no_power(root: Path = ROOT) -> str:
+def why_no_power(root: Path) -> str:
     """Return what a board without a power sensor can tell of its energy, in words."""
     counters = package_counters(root)
     if not counters:

@@ -120,14 +120,14 @@ class Telemetry:
         _put(reading, "throttled", None if reasons is None else bool(reasons), why)
 
     def _put_rails(self, reading: pb.Reading, ask: Ask, gpu: GpuState) -> None:
-        rails, why = jetson.rails(self._root), why_no_power(self._root)
+        rails, why = jetson.rails(self._root), ""
         if rails is None and raspberry.has_pmic(self._root):
             rails = raspberry.parse_pmic(ask("vcgencmd", "pmic_read_adc"))
             why = _ASKED_AROUND if ask is ask_nothing else _SILENT_PMIC
         if rails is None and gpu.power_mw is not None:
             rails = (("GPU", gpu.power_mw),)
         if rails is None:
-            reading.unavailable["rails"] = why
+            reading.unavailable["rails"] = why or why_no_power(self._root)
         reading.rails.extend(pb.Rail(name=name, power_mw=power_mw) for name, power_mw in rails or ())
 
     def _put_power_mode(self, reading: pb.Reading, ask: Ask) -> None:

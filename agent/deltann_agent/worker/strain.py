@@ -77,10 +77,10 @@ def stolen_ns(path: Path) -> int | None:
         return None
 
 
-def energy_uj(counters: Sequence[Path]) -> int | None:
-    """Return the sum of some counters of energy; None where there is none, or one may not be read."""
+def energy_uj(files: Sequence[Path]) -> int | None:
+    """Return the sum of files that count energy; None where there is none, or one may not be read."""
     try:
-        return sum(int(_first_line(counter)) for counter in counters) if counters else None
+        return sum(int(_first_line(file)) for file in files) if files else None
     except (OSError, ValueError, IndexError):
         return None
 
